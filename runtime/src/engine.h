@@ -1,0 +1,84 @@
+/*
+ * engine.h - the migration engine as the rest of the runtime uses it.
+ *
+ * One migration: kt_engine_begin(), any number of transformed variables (by generated pairs, hand-written transformers or
+ * combinators, all of which call kt_follow()), kt_engine_drain() whenever queued objects must be complete, kt_engine_sweep()
+ * once, then kt_engine_commit() or kt_engine_abandon(). The engine knows nothing of versions, requests or files: symbol translation
+ * comes in as a callback. It never prints and never exits; failures are recorded and read with kt_engine_error().
+ * All of its own memory is mapped directly (never malloc'd), so that the sweep does not see it and nothing is left behind.
+ */
+#ifndef KT_ENGINE_H
+#define KT_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kitsune_pair.h"
+
+struct kt_range {
+    uintptr_t lo;
+    uintptr_t hi; /* exclusive */
+};
+
+enum kt_translation {
+    KT_TRANSLATED,     /* *new_address is the place in the new version, or in memory that lives on */
+    KT_KEEP_MAPPED,    /* points into read-only data of the old image: leave it, that page must stay mapped */
+    KT_UNTRANSLATABLE, /* into the old image, but nothing in the new version answers to it */
+    KT_NOT_A_POINTER,  /* inside the image's span but in no symbol or data of it: leave it */
+};
+
+struct kt_engine_config {
+    /* The old version's image, [lo, hi). */
+    struct kt_range old_image;
+    /* Translates an address in old_image. `exact_function` is true when only function entries may be meant (kt_follow_function). */
+    enum kt_translation (*translate)(void *context, uintptr_t old, bool exact_function, uintptr_t *new_address);
+    void *translate_context;
+    /* Regions (sorted, disjoint) that the sweep leaves alone: the old image and stack, the driver's state, older kept images. */
+    const struct kt_range *excluded;
+    size_t n_excluded;
+    /* KT_PAIR_HAS_CODE of the pair in use: defer in-place writes. */
+    bool defer_in_place_writes;
+};
+
+struct kt_engine_stats {
+    uint64_t objects_visited;
+    uint64_t objects_copied;
+    uint64_t objects_kept;
+    uint64_t bytes_copied;
+    uint64_t bytes_swept;
+    uint64_t sweep_image_pointers; /* words rewritten: from the old image to the new one */
+    uint64_t sweep_moved_pointers; /* words rewritten: moved objects reached by no transformer */
+    uint64_t sweep_kept_pointers;  /* words left that need the old image mapped */
+    uint64_t walk_ns, sweep_ns;
+    uint64_t own_bytes; /* peak of the engine's own memory */
+};
+
+/* A word that the sweep could not translate and that keeps the old image mapped. */
+struct kt_kept_word {
+    uintptr_t where;
+    uintptr_t value;
+    enum kt_translation why;
+};
+
+int kt_engine_begin(const struct kt_engine_config *config); /* 0 or negative errno */
+/* Variables and noted locals: old address range -> new address, with spans for interior pointers (may be NULL: same offsets). Never freed. */
+int kt_engine_add_region(const void *old, size_t old_size, void *new_, size_t new_size, const struct kt_span *spans, uint32_t n_spans);
+int kt_engine_drain(void);
+int kt_engine_sweep(void);
+/* The words that keep (parts of) the old image; valid until commit or abandon. At most some thousands are recorded, all are counted. */
+const struct kt_kept_word *kt_engine_kept_words(size_t *n);
+/* Pages [lo,hi) of the old image that kept words point into, merged; the count. */
+size_t kt_engine_kept_ranges(struct kt_range *out, size_t max);
+const struct kt_engine_stats *kt_engine_stats(void);
+/* NULL while all is well; otherwise the first failure. */
+const char *kt_engine_error(int *code);
+bool kt_engine_active(void);
+/* Releases the old objects (in address order, each to its allocator) and the engine's memory. */
+void kt_engine_commit(void);
+/* Releases the new objects and the engine's memory; the old objects stay as they were. */
+void kt_engine_abandon(void);
+/* Where old address `p` went, or NULL: for objects, interiors and regions. */
+void *kt_engine_lookup(const void *p);
+
+#endif
