@@ -4,11 +4,12 @@
  *
  *   npm run bench:pause -- [--runs 5] [--max 10000000]
  */
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable, Writable } from 'node:stream';
 import { parseArgs } from 'node:util';
 import { execa } from 'execa';
 import { printTable, root, type Summary, showSummary, summarize, writeResults } from './measure.js';
@@ -52,41 +53,30 @@ async function buildVersions(folder: string): Promise<{ old: string; same: strin
   return { old, same, grown };
 }
 
-class Subject {
-  private readonly child: ChildProcessWithoutNullStreams;
-  private readonly lines: AsyncIterableIterator<string>;
+/** A running subject: its process, and the next line of its output that matches. */
+interface Subject {
+  readonly child: ChildProcessByStdio<Writable, Readable, null>;
+  readonly line: (pattern: RegExp) => Promise<RegExpMatchArray>;
+}
 
-  constructor(program: string, nodes: number, kind: Kind) {
-    this.child = spawn(program, [String(nodes), kind], { stdio: ['pipe', 'pipe', 'inherit'] }) as ChildProcessWithoutNullStreams;
-    this.lines = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
-  }
-
-  get pid(): number {
-    return this.child.pid!;
-  }
-
-  send(line: string): void {
-    this.child.stdin.write(`${line}\n`);
-  }
-
-  async line(pattern: RegExp): Promise<RegExpMatchArray> {
+function startSubject(program: string, nodes: number, kind: Kind): Subject {
+  const child = spawn(program, [String(nodes), kind], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const line = async (pattern: RegExp): Promise<RegExpMatchArray> => {
     for (;;) {
-      const next = await this.lines.next();
+      const next = await lines.next();
       if (next.done) throw new Error(`the subject ended while ${pattern} was awaited`);
       const match = next.value.match(pattern);
       if (match) return match;
     }
-  }
+  };
+  return { child, line };
+}
 
-  async sample(): Promise<Sample> {
-    const m = await this.line(/^pause (\d+) before (\d+) peak (\d+) checksum (\w+)$/);
-    if (m[4] !== 'OK') throw new Error('the data changed');
-    return { milliseconds: Number(m[1]) / 1e6, beforeKib: Number(m[2]), peakKib: Number(m[3]) };
-  }
-
-  end(): void {
-    this.child.kill('SIGKILL');
-  }
+async function readSample(subject: Subject): Promise<Sample> {
+  const m = await subject.line(/^pause (\d+) before (\d+) peak (\d+) checksum (\w+)$/);
+  if (m[4] !== 'OK') throw new Error('the data changed');
+  return { milliseconds: Number(m[1]) / 1e6, beforeKib: Number(m[2]), peakKib: Number(m[3]) };
 }
 
 async function measureOnce(
@@ -95,22 +85,24 @@ async function measureOnce(
   kind: Kind,
   change: Change,
 ): Promise<Sample> {
-  const subject = new Subject(versions.old, nodes, kind);
+  const subject = startSubject(versions.old, nodes, kind);
   try {
     await subject.line(/^ready$/);
-    if (change === 'plain') subject.send('plain');
+    if (change === 'plain') subject.child.stdin.write('plain\n');
     else
       await execa(bin('kitsune-doupd.js'), [
-        String(subject.pid),
+        String(subject.child.pid),
         change === 'unchanged' ? versions.same : versions.grown,
       ]);
-    return await subject.sample();
+    return await readSample(subject);
   } finally {
-    subject.end();
+    subject.child.kill('SIGKILL');
   }
 }
 
-const { values } = parseArgs({ options: { runs: { type: 'string', default: '5' }, max: { type: 'string', default: '10000000' } } });
+const { values } = parseArgs({
+  options: { runs: { type: 'string', default: '5' }, max: { type: 'string', default: '10000000' } },
+});
 const folder = mkdtempSync(join(tmpdir(), 'kitsune-bench-'));
 const rows: Row[] = [];
 try {

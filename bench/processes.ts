@@ -14,7 +14,8 @@ export function timeProcess(
   cwd: string,
   env: NodeJS.ProcessEnv = process.env,
 ): ProcessTimes {
-  const script = 'TIMEFORMAT="%R %U %S"; exec 3>&2 2>"$KITSUNE_BENCH_ERR"; { time "$@" 2>&4; } 4>&2 2>&3 >/dev/null';
+  const script =
+    'TIMEFORMAT="%R %U %S"; exec 3>&2 2>"$KITSUNE_BENCH_ERR"; { time "$@" 2>&4; } 4>&2 2>&3 >/dev/null';
   const errors = `${process.env.TMPDIR ?? '/tmp'}/kitsune-bench-${process.pid}.err`;
   const result = spawnSync('bash', ['-c', script, 'bash', command, ...args], {
     cwd,
@@ -24,6 +25,8 @@ export function timeProcess(
   });
   const match = result.stderr.trim().match(/([\d.]+) ([\d.]+) ([\d.]+)$/);
   if (result.status !== 0 || !match)
-    throw new Error(`${command} ${args.join(' ')} failed (${result.status}): ${result.stderr}; see ${errors}`);
+    throw new Error(
+      `${command} ${args.join(' ')} failed (${result.status}): ${result.stderr}; see ${errors}`,
+    );
   return { wallSeconds: Number(match[1]), cpuSeconds: Number(match[2]) + Number(match[3]) };
 }

@@ -5,13 +5,15 @@ import { execa } from 'execa';
 import { root } from './measure.js';
 
 /**
- * The unpacked source of a Debian source package, patches applied; undefined, with the reason on stderr, if it
+ * The unpacked source of a Debian source package, patches applied (unless `--unpatched` is given); undefined, with the reason on stderr, if it
  * can't be had here.
  */
-export async function debianSource(name: string): Promise<string | undefined> {
+export async function debianSource(name: string, ...flags: readonly string[]): Promise<string | undefined> {
   const folder = join(root, 'build', 'sources', name);
   if (existsSync(join(folder, '.complete'))) return folder;
-  const result = await execa(join(root, 'examples', 'get-source.sh'), [name, folder], { reject: false });
+  const result = await execa(join(root, 'examples', 'get-source.sh'), [...flags, name, folder], {
+    reject: false,
+  });
   if (result.exitCode === 0) return folder;
   console.error(`skipped ${name}: ${result.stderr.trim().split('\n').pop() ?? 'its source can not be had'}`);
   return undefined;

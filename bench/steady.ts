@@ -8,8 +8,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import glob from 'fast-glob';
 import { execa } from 'execa';
+import glob from 'fast-glob';
 import { printTable, root, type Summary, showSummary, summarize, writeResults } from './measure.js';
 import { timeProcess } from './processes.js';
 import { debianSource } from './sources.js';
@@ -22,7 +22,8 @@ interface Row {
 }
 
 const scripts: Record<string, string> = {
-  'lua: recursion': 'local function fib(n) if n < 2 then return n end return fib(n-1) + fib(n-2) end print(fib(34))',
+  'lua: recursion':
+    'local function fib(n) if n < 2 then return n end return fib(n-1) + fib(n-2) end print(fib(34))',
   'lua: strings and tables':
     'local t = {} for i = 1, 2000000 do t[i % 50000 + 1] = tostring(i) .. "x" end local s = 0 for i = 1, #t do s = s + #t[i] end print(s)',
   'lua: sort':
@@ -52,7 +53,12 @@ function compare(work: string, measure: string, plain: () => number, kitsune: ()
 try {
   const trivial = join(folder, 'trivial.c');
   writeFileSync(trivial, 'int main(void) { return 0; }\n');
-  const build = async (compiler: string, out: string, args: readonly string[], cwd = folder): Promise<string> => {
+  const build = async (
+    compiler: string,
+    out: string,
+    args: readonly string[],
+    cwd = folder,
+  ): Promise<string> => {
     await execa(compiler, ['-O2', ...args, '-o', join(folder, out), '-lm', '-ldl'], { cwd });
     return join(folder, out);
   };
@@ -65,7 +71,7 @@ try {
     () => timeProcess('bash', [...hundred, trivialPlain], folder).wallSeconds,
     () => timeProcess('bash', [...hundred, trivialKitsune], folder).wallSeconds,
   );
-  const lua = await debianSource('lua5.4');
+  const lua = await debianSource('lua5.4', '--unpatched');
   if (lua) {
     const cwd = join(lua, 'src');
     const files = await glob('l*.c', { cwd, ignore: ['luac.c'] });

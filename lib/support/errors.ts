@@ -19,7 +19,9 @@ export class KitsuneError extends Error {
   readonly diagnostics: readonly Diagnostic[];
 
   constructor(diagnostics: Diagnostic | readonly Diagnostic[]) {
-    const list = Array.isArray(diagnostics) ? (diagnostics as readonly Diagnostic[]) : [diagnostics as Diagnostic];
+    const list = Array.isArray(diagnostics)
+      ? (diagnostics as readonly Diagnostic[])
+      : [diagnostics as Diagnostic];
     super(list.map((d) => `${d.code}: ${d.message}`).join('\n'));
     this.name = 'KitsuneError';
     this.diagnostics = list;
@@ -32,7 +34,10 @@ export function formatDiagnostic(d: Diagnostic, color = false): string {
     ? `${[d.location.file, d.location.line, d.location.column].filter((x) => x !== undefined).join(':')}: `
     : '';
   const paint = (code: string, text: string): string => (color ? `\u001b[${code}m${text}\u001b[0m` : text);
-  const label = paint(d.severity === 'error' ? '1;31' : d.severity === 'warning' ? '1;35' : '1;36', d.severity);
+  const label = paint(
+    d.severity === 'error' ? '1;31' : d.severity === 'warning' ? '1;35' : '1;36',
+    d.severity,
+  );
   const head = `${place}${label} ${d.code}: ${d.message}`;
   return d.remedy ? `${head}\n  ${d.remedy}` : head;
 }

@@ -17,6 +17,9 @@ extern "C" {
 
 #define KT_PAIR_ABI 1
 
+/* Transformer libraries find these in the new version, whatever visibility it was compiled with. */
+#pragma GCC visibility push(default)
+
 struct kt_type;
 
 /* Fills the new object at `out` (zeroed, or equal to `in` for an object that stays in place) from the old
@@ -50,7 +53,16 @@ struct kt_type {
     void *(*allocate)(size_t size);
     void (*release)(void *object); /* address in the OLD version's image, resolved by the runtime: see release_key */
     const char *release_key;       /* key of the old version's function, or NULL */
+    /* Structs that end in a flexible array: the sizes of this very object. NULL: old_size and new_size. Only
+     * with count 1. */
+    void (*extent)(const void *old, size_t *old_size, size_t *new_size);
 };
+
+/* As `count` of kt_follow: exactly one object, of which the whole heap block consists. A block that holds more
+ * (an array, a larger struct that begins with this type) is then decided after the walk: translated if another path
+ * reached it by its true type, otherwise the migration fails instead of losing what lies behind. With a plain
+ * count, room behind the last element is taken for spare capacity, which the new block gets as well. */
+#define KT_ONE (((size_t)1 << 63) | 1)
 
 /* Where a walk is, for error messages: "table[].next". Generated code passes a literal. */
 
@@ -114,6 +126,8 @@ struct kt_pair {
 
 /* The one export of a transformer library. */
 typedef const struct kt_pair *(*kt_transformer_pair_fn)(void);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }

@@ -33,10 +33,16 @@ struct kt_engine_config {
     struct kt_range old_image;
     /* Translates an address in old_image. `exact_function` is true when only function entries may be meant (kt_follow_function). */
     enum kt_translation (*translate)(void *context, uintptr_t old, bool exact_function, uintptr_t *new_address);
-    void *translate_context;
+    /* The old version's function with this key (kt_type.release_key), or NULL. May be NULL if no type names one. */
+    void *(*resolve_old)(void *context, const char *key);
+    void *translate_context; /* of both callbacks */
     /* Regions (sorted, disjoint) that the sweep leaves alone: the old image and stack, the driver's state, older kept images. */
     const struct kt_range *excluded;
     size_t n_excluded;
+    /* Words with values in this range are shown to `watch` and left alone: memory kept by earlier updates, to see whether anything still
+     * points to it. Empty: none. */
+    struct kt_range watched;
+    void (*watch)(void *context, uintptr_t value);
     /* KT_PAIR_HAS_CODE of the pair in use: defer in-place writes. */
     bool defer_in_place_writes;
 };
@@ -78,6 +84,9 @@ bool kt_engine_active(void);
 void kt_engine_commit(void);
 /* Releases the new objects and the engine's memory; the old objects stay as they were. */
 void kt_engine_abandon(void);
+/* Renamings that transform_register_renaming() noted for this update: the old key of a new one and the reverse; NULL if none. */
+const char *kt_renamed_old_key(const char *new_key);
+const char *kt_renamed_new_key(const char *old_key);
 /* Where old address `p` went, or NULL: for objects, interiors and regions. */
 void *kt_engine_lookup(const void *p);
 

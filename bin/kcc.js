@@ -1,0 +1,4 @@
+#!/usr/bin/env node
+import { start } from './entry.js';
+
+await start('kcc');

@@ -1,0 +1,342 @@
+/** Declaration specifiers: storage class, qualifiers, attributes and the base type, in any order. */
+import type { Annotation, GenericArgument, TypeId } from '../model/model.js';
+import { type Attributes, joinTokens, noAttributes, readAttributeList, splitArguments } from './attributes.js';
+import { tryTypeName } from './constants.js';
+import { parseTypeName } from './declarators.js';
+import { keywordClass, SOFT_KEYWORDS } from './keywords.js';
+import { idAt, kindAt, lookup, nameAt, ParseFailure, type ParserState, startsType, typedefAt } from './parser-state.js';
+import { parseTagged } from './records.js';
+import { AT, GT, LBRACKET, LPAREN, LT, RBRACKET, SEMI, COMMA, RPAREN, STAR, T_IDENT, tokenText, LBRACE, EQ } from './tokens.js';
+import { baseType, pointerTo, resolveTypedefs, typedefType, unknownType, voidType } from './type-table.js';
+
+export interface Specifiers {
+  readonly type: TypeId;
+  readonly constant: boolean;
+  readonly isTypedef: boolean;
+  readonly isExtern: boolean;
+  readonly isStatic: boolean;
+  readonly isRegister: boolean;
+  readonly isInline: boolean;
+  readonly isThreadLocal: boolean;
+  /** False for implicit int. */
+  readonly hasType: boolean;
+  readonly attributes: Attributes;
+  readonly first: number;
+}
+
+/** Reads attribute lists of every spelling at the current place, if any stand there. */
+export function readAttributes(state: ParserState, into: Attributes): boolean {
+  const { source } = state;
+  let any = false;
+  for (;;) {
+    const kind = kindAt(state);
+    if (kind === LBRACKET && kindAt(state, 1) === LBRACKET) {
+      const close = source.partners[state.at]!;
+      if (close < 0) throw new ParseFailure(state.at, 'a closing ]]');
+      readAttributeList(source, state.at + 2, close - 1, into);
+      state.at = close + 1;
+    } else if (kind === T_IDENT) {
+      const cls = keywordClass(idAt(state));
+      if (cls === 'attribute') {
+        const open = state.at + 1;
+        const close = source.kinds[open] === LPAREN ? source.partners[open]! : -1;
+        if (close < 0) throw new ParseFailure(open, 'an attribute list');
+        const nested = source.kinds[open + 1] === LPAREN && source.partners[open + 1] === close - 1;
+        readAttributeList(source, nested ? open + 2 : open + 1, nested ? close - 1 : close, into);
+        state.at = close + 1;
+      } else if (cls === 'alignas' && kindAt(state, 1) === LPAREN) {
+        const close = source.partners[state.at + 1]!;
+        if (close < 0) throw new ParseFailure(state.at, 'a closing parenthesis');
+        const inner = joinTokens(source, state.at + 2, close);
+        const isType = startsType(state, state.at + 2);
+        into.layout.push(isType ? `aligned(__alignof__(${inner}))` : `aligned(${inner})`);
+        state.at = close + 1;
+      } else if (cls === 'asm' && kindAt(state, 1) === LPAREN) {
+        // An assembler label on a declarator.
+        const close = source.partners[state.at + 1]!;
+        if (close < 0) throw new ParseFailure(state.at, 'a closing parenthesis');
+        into.names.add('asm');
+        state.at = close + 1;
+      } else break;
+    } else break;
+    any = true;
+  }
+  state.malformed.push(...into.malformed.splice(0));
+  return any;
+}
+
+/** `E_G(list<int>, struct s *, @a, [opaque])`, its arguments resolved where they stand. */
+export function genericAnnotations(state: ParserState, attributes: Attributes): Annotation[] {
+  return attributes.genericUses.map(([first, end]) => ({
+    kind: 'generic',
+    arguments: splitArguments(state.source, first, end, true).map(([from, to]) => genericArgument(state, from, to)),
+  }));
+}
+
+function genericArgument(state: ParserState, first: number, end: number): GenericArgument {
+  const { source } = state;
+  if (source.kinds[first] === AT && end - first === 2) return { kind: 'parameter', name: nameAt(state, first + 1) };
+  if (source.kinds[first] === LBRACKET && source.kinds[end - 1] === RBRACKET) {
+    const word = joinTokens(source, first + 1, end - 1);
+    if (word === 'opaque') return { kind: 'opaque' };
+    state.malformed.push({ token: first, text: `E_G([${word}])` });
+    return { kind: 'opaque' };
+  }
+  // A nested use: `list<int>`, `struct list<int> *`.
+  const angle = indexOfKind(state, first, end, LT);
+  if (angle > first) {
+    let close = end - 1;
+    while (close > angle && source.kinds[close] !== GT && tokenText(source, close) !== '>>') close--;
+    const base = tryTypeName(state, first, angle);
+    if (base !== undefined && close > angle) {
+      const list = splitArguments(source, angle + 1, close, true).map(([from, to]) => genericArgument(state, from, to));
+      const use: Annotation = { kind: 'generic', arguments: list };
+      const stars = end - close - 1;
+      return { kind: 'type', type: applyStars(state, base, use, stars) };
+    }
+  }
+  const type = tryTypeName(state, first, end);
+  if (type === undefined) {
+    state.malformed.push({ token: first, text: `E_G(${joinTokens(source, first, end)})` });
+    return { kind: 'opaque' };
+  }
+  return { kind: 'type', type };
+}
+
+function applyStars(state: ParserState, base: TypeId, use: Annotation, stars: number): TypeId {
+  const { table } = state;
+  if (stars > 0) {
+    let type = pointerTo(table, base, [use]);
+    for (let i = 1; i < stars; i++) type = pointerTo(table, type);
+    return type;
+  }
+  const resolved = table.types[resolveTypedefs(table.types, base)]!;
+  if (resolved.kind === 'pointer') return pointerTo(table, resolved.to, [...resolved.annotations, use]);
+  const type = table.types[base]!;
+  const name =
+    type.kind === 'typedef' ? type.name : 'tag' in type && type.tag !== undefined ? `${type.kind} ${type.tag}` : 'type';
+  const origin = 'origin' in type ? type.origin : { file: '', line: 0, system: false };
+  return typedefType(table, name, base, [], [use], origin);
+}
+
+function indexOfKind(state: ParserState, first: number, end: number, kind: number): number {
+  for (let i = first; i < end; i++) if (state.source.kinds[i] === kind) return i;
+  return -1;
+}
+
+const MODES: Readonly<Record<string, readonly [string, string]>> = {
+  QI: ['signed char', 'unsigned char'],
+  byte: ['signed char', 'unsigned char'],
+  HI: ['short', 'unsigned short'],
+  SI: ['int', 'unsigned int'],
+  DI: ['long', 'unsigned long'],
+  word: ['long', 'unsigned long'],
+  pointer: ['long', 'unsigned long'],
+  unwind_word: ['long', 'unsigned long'],
+  TI: ['__int128', 'unsigned __int128'],
+  SF: ['float', 'float'],
+  DF: ['double', 'double'],
+  XF: ['long double', 'long double'],
+  TF: ['__float128', '__float128'],
+};
+
+/** What `mode(...)` and `vector_size(...)` make of a type. */
+export function applyModes(state: ParserState, type: TypeId, attributes: Attributes): TypeId {
+  const { table } = state;
+  const resolved = table.types[resolveTypedefs(table.types, type)]!;
+  if (attributes.vector !== undefined && resolved.kind === 'base') {
+    return unknownType(table, `__typeof__(${resolved.name} __attribute__((vector_size(${attributes.vector}))))`);
+  }
+  const mode = attributes.mode === undefined ? undefined : MODES[attributes.mode];
+  if (mode && resolved.kind === 'base') {
+    return baseType(table, resolved.name.startsWith('unsigned') ? mode[1] : mode[0]);
+  }
+  return type;
+}
+
+/** Canonical spelling of a base type from its words. */
+function baseName(words: readonly string[]): string | undefined {
+  const count = (...names: string[]): number => words.filter((w) => names.includes(w)).length;
+  const unsigned = count('unsigned') > 0;
+  const signed = count('signed', '__signed', '__signed__') > 0;
+  const longs = count('long');
+  const complex = count('_Complex', '__complex', '__complex__') > 0 ? '_Complex ' : '';
+  const rest = words.filter(
+    (w) => !['unsigned', 'signed', '__signed', '__signed__', 'long', 'int', '_Complex', '__complex', '__complex__', '_Imaginary'].includes(w),
+  );
+  if (rest.length > 1) return undefined;
+  const main = rest[0];
+  const sign = unsigned ? 'unsigned ' : '';
+  switch (main) {
+    case undefined:
+      if (complex && longs === 0 && words.length === 1) return '_Complex double';
+      return `${complex}${sign}${longs === 0 ? 'int' : longs === 1 ? 'long' : 'long long'}`;
+    case 'short':
+      return `${complex}${sign}short`;
+    case 'char':
+      return unsigned ? 'unsigned char' : signed ? 'signed char' : 'char';
+    case '__int128':
+    case '__int128_t':
+      return `${sign}__int128`;
+    case '__uint128_t':
+      return 'unsigned __int128';
+    case 'double':
+      return longs > 0 ? `${complex}long double` : `${complex}double`;
+    case 'bool':
+      return '_Bool';
+    default:
+      return `${complex}${main}`;
+  }
+}
+
+/** What follows a word that may be a type or the declared name: `bool;` declares bool. */
+function endsDeclarator(kind: number): boolean {
+  return kind === SEMI || kind === COMMA || kind === RPAREN || kind === LBRACKET || kind === EQ;
+}
+
+export function parseSpecifiers(state: ParserState): Specifiers {
+  const { source, table } = state;
+  const first = state.at;
+  const attributes = noAttributes();
+  const words: string[] = [];
+  const flags = { typedef: false, extern: false, static: false, register: false, inline: false, thread: false };
+  let constant = false;
+  let type: TypeId | undefined;
+  loop: for (;;) {
+    const kind = kindAt(state);
+    if (kind === LBRACKET && kindAt(state, 1) === LBRACKET) {
+      readAttributes(state, attributes);
+      continue;
+    }
+    if (kind !== T_IDENT) break;
+    const id = idAt(state);
+    const sawType = type !== undefined || words.length > 0;
+    let cls = keywordClass(id);
+    if (cls !== undefined && SOFT_KEYWORDS.has(id)) {
+      const meaning = lookup(state.scope, id);
+      if (meaning || (sawType && endsDeclarator(kindAt(state, 1)))) cls = undefined;
+    }
+    switch (cls) {
+      case undefined: {
+        if (sawType) break loop;
+        const found = typedefAt(state, state.at);
+        if (!found) break loop;
+        type = found.type;
+        constant ||= found.constant;
+        state.at++;
+        continue;
+      }
+      case 'storage': {
+        const word = nameAt(state, state.at);
+        if (word === 'typedef') flags.typedef = true;
+        else if (word === 'extern') flags.extern = true;
+        else if (word === 'static') flags.static = true;
+        else if (word === 'register') flags.register = true;
+        else if (word.includes('inline')) flags.inline = true;
+        else if (word.includes('hread')) flags.thread = true;
+        else if (word === 'constexpr') constant = true;
+        state.at++;
+        continue;
+      }
+      case 'qualifier': {
+        if (nameAt(state, state.at).includes('const')) constant = true;
+        state.at++;
+        continue;
+      }
+      case 'type':
+        if (type !== undefined) break loop;
+        words.push(nameAt(state, state.at));
+        state.at++;
+        continue;
+      case 'tagged':
+        if (sawType) throw new ParseFailure(state.at, 'one type only');
+        type = parseTagged(state);
+        continue;
+      case 'attribute':
+      case 'alignas':
+        readAttributes(state, attributes);
+        continue;
+      case 'extension':
+        state.at++;
+        continue;
+      case 'atomic':
+        if (kindAt(state, 1) === LPAREN) {
+          state.at += 2;
+          type = parseTypeName(state);
+          state.at = closing(state);
+        } else state.at++;
+        continue;
+      case 'typeof':
+        type = parseTypeof(state);
+        continue;
+      case 'auto-type':
+        type = unknownType(table, '__auto_type');
+        state.at++;
+        continue;
+      case 'bitint': {
+        const close = source.partners[state.at + 1]!;
+        if (close < 0) throw new ParseFailure(state.at, 'a width');
+        type = baseType(table, joinTokens(source, state.at, close + 1));
+        state.at = close + 1;
+        continue;
+      }
+      default:
+        break loop;
+    }
+  }
+  const hasType = type !== undefined || words.length > 0;
+  if (type === undefined) {
+    if (words.length === 1 && words[0] === 'void') type = voidType(table);
+    else {
+      const name = baseName(words);
+      if (name === undefined) throw new ParseFailure(first, 'a type');
+      type = baseType(table, name);
+    }
+  } else if (words.length > 0) throw new ParseFailure(first, 'one type only');
+  type = applyModes(state, type, attributes);
+  return {
+    type,
+    constant,
+    isTypedef: flags.typedef,
+    isExtern: flags.extern,
+    isStatic: flags.static,
+    isRegister: flags.register,
+    isInline: flags.inline,
+    isThreadLocal: flags.thread,
+    hasType,
+    attributes,
+    first,
+  };
+}
+
+/** Place after the parenthesis that must stand here. */
+function closing(state: ParserState): number {
+  if (kindAt(state) !== RPAREN) throw new ParseFailure(state.at, 'a closing parenthesis');
+  return state.at + 1;
+}
+
+function parseTypeof(state: ParserState): TypeId {
+  const { source, table } = state;
+  const open = state.at + 1;
+  const close = source.kinds[open] === LPAREN ? source.partners[open]! : -1;
+  if (close < 0) throw new ParseFailure(open, 'an operand of typeof');
+  const named = tryTypeName(state, open + 1, close);
+  state.at = close + 1;
+  if (named !== undefined) return named;
+  // typeof(variable), typeof(*variable)
+  const deref = source.kinds[open + 1] === STAR;
+  if (close - open === (deref ? 3 : 2)) {
+    const entity = lookup(state.scope, source.ids[close - 1]!);
+    if (entity?.kind === 'variable') {
+      if (!deref) return entity.type;
+      const target = table.types[resolveTypedefs(table.types, entity.type)]!;
+      if (target.kind === 'pointer') return target.to;
+    }
+  }
+  return unknownType(table, `__typeof__(${joinTokens(source, open + 1, close)})`);
+}
+
+/** Whether the specifiers' declaration ends or goes on as one could expect: a cheap check against misreadings. */
+export function followsSpecifiers(kind: number): boolean {
+  return kind === SEMI || kind === STAR || kind === LPAREN || kind === T_IDENT || kind === LBRACE;
+}

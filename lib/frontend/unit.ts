@@ -1,0 +1,323 @@
+/** One preprocessed C file → what it declares: the entry of the front end. */
+import type { Annotation, FunctionInfo, Origin, TypeId, Variable } from '../model/model.js';
+import type { Diagnostic, Location } from '../support/errors.js';
+import {
+  bodyNotRead,
+  localNotNoted,
+  localThreadLocal,
+  lostLocalStatic,
+  malformedAnnotation,
+  namespaceConflict,
+  registerVariable,
+  unreadableDeclaration,
+} from '../support/frontend-errors.js';
+import { analyseBody, type LocalVariable } from './bodies.js';
+import { keywordClass } from './keywords.js';
+import { findUsage, isExternalDefinition, localUsage, type Usage } from './liveness.js';
+import { createScope, originAt, type ParserState } from './parser-state.js';
+import { isSystemOffset, positionOf, type Source, T_IDENT, tokenize, tokenText } from './tokens.js';
+import { type FileDeclarations, type FileFunction, inSystemHeader, parseFile } from './toplevel.js';
+import { createTypeTable, resolveTypedefs, type TypeTable } from './type-table.js';
+
+export interface ParseOptions {
+  /** The file part of this unit's keys. */
+  readonly unitFile: string;
+  readonly namespace?: string;
+  /** False for the original's `--noautomigrate`. */
+  readonly automigrate?: boolean;
+  /** Which functions are registered: those whose address is taken, or all. */
+  readonly functions?: 'taken' | 'all';
+}
+
+/** A variable of the model, and where things about it can be inserted. */
+export interface UnitVariable extends Variable {
+  /** Token after which its registration or note goes (locals and local statics), -1 for the end of the file. */
+  readonly insertAfter: number;
+  /** `sizeof` of it can't be taken at the end of the file. */
+  readonly incomplete: boolean;
+}
+
+export interface NotedFunction {
+  readonly name: string;
+  /** Token of the `{` of its body. */
+  readonly open: number;
+}
+
+export interface ParsedUnit {
+  readonly options: ParseOptions;
+  readonly namespace: string | undefined;
+  readonly source: Source;
+  readonly table: TypeTable;
+  readonly state: ParserState;
+  readonly variables: readonly UnitVariable[];
+  readonly functions: readonly FunctionInfo[];
+  /** Functions to register: defined here or elsewhere. Key and C name. */
+  readonly registeredFunctions: readonly { readonly key: string; readonly name: string }[];
+  readonly noted: readonly NotedFunction[];
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/** Reads a unit. Never throws on any input; what can't be read is reported in `diagnostics`. */
+export function parseUnit(preprocessed: string, options: ParseOptions): ParsedUnit {
+  const source = tokenize(preprocessed);
+  const table = createTypeTable();
+  const state: ParserState = {
+    source,
+    table,
+    at: 0,
+    scope: createScope(undefined, undefined),
+    arrayBounds: new Map(),
+    widths: new Map(),
+    variableArrays: new Set(),
+    enumTexts: new Map(),
+    malformed: [],
+  };
+  const diagnostics: Diagnostic[] = [];
+  const file = parseFile(state);
+  for (const skipped of file.skipped) diagnostics.push(describeSkipped(state, skipped));
+  const usage = findUsage(state, file);
+  const namespace = options.namespace ?? file.namespace;
+  if (options.namespace !== undefined && file.namespace !== undefined && file.namespace !== options.namespace) {
+    const token = source.nameIds.get('KT_NAMESPACE');
+    const entry = token === undefined ? undefined : file.variables.get(token);
+    diagnostics.push(namespaceConflict(file.namespace, options.namespace, locationOf(state, entry?.nameToken ?? 0)));
+  }
+  const keys = keyMaker(options.unitFile, namespace);
+  const variables: UnitVariable[] = fileVariables(state, file, usage, options, keys, diagnostics);
+  const noted: NotedFunction[] = [];
+  const taken = new Set(usage.takenInInitialisers);
+  for (const f of file.functions.values()) {
+    if (!f.defined || !usage.live.has(f.id)) continue;
+    const candidates = usage.bodies.get(f.id);
+    if (!candidates && !f.notesLocals) continue;
+    readBody(state, f, candidates ?? new Set(), options, keys, variables, noted, taken, diagnostics);
+  }
+  const functions: FunctionInfo[] = [];
+  const registered: { key: string; name: string }[] = [];
+  for (const f of file.functions.values()) {
+    const isLive = f.defined && usage.live.has(f.id);
+    const system = inSystemHeader(state, f.nameToken);
+    const key = f.isStatic ? keys.fileStatic(f.name) : keys.global(f.name);
+    const addressTaken = taken.has(f.id);
+    if (isLive && !system) {
+      functions.push({
+        key,
+        name: f.name,
+        isStatic: f.isStatic,
+        addressTaken,
+        notesLocals: f.notesLocals,
+        origin: originAt(state, f.nameToken),
+      });
+    }
+    if (system || f.attributes.has('weakref') || (f.isStatic && !isLive)) continue;
+    const all = options.functions === 'all' && isLive && (isExternalDefinition(f) || f.isStatic);
+    if (addressTaken || all) registered.push({ key, name: f.name });
+  }
+  for (const { token, text } of state.malformed) diagnostics.push(malformedAnnotation(text, locationOf(state, token)));
+  return {
+    options,
+    namespace,
+    source,
+    table,
+    state,
+    variables,
+    functions,
+    registeredFunctions: registered,
+    noted,
+    diagnostics,
+  };
+}
+
+interface Keys {
+  global(name: string): string;
+  fileStatic(name: string): string;
+  localStatic(func: string, name: string): string;
+  local(func: string, name: string): string;
+}
+
+function keyMaker(file: string, namespace: string | undefined): Keys {
+  const prefix = namespace === undefined ? '' : `${namespace}@`;
+  return {
+    global: (name) => `${prefix}${name}`,
+    fileStatic: (name) => `${prefix}${file}/${name}`,
+    localStatic: (func, name) => `${prefix}${file}/${func}#${name}`,
+    local: (func, name) => `${prefix}${func}#${name}`,
+  };
+}
+
+export function locationOf(state: ParserState, token: number): Location {
+  const { file, line } = positionOf(state.source, state.source.starts[token] ?? 0);
+  return { file, line };
+}
+
+function describeSkipped(
+  state: ParserState,
+  skipped: FileDeclarations['skipped'][number],
+): Diagnostic {
+  const { source } = state;
+  let name = 'a declaration';
+  for (let i = skipped.first; i < skipped.end; i++) {
+    if (source.kinds[i] !== T_IDENT || keywordClass(source.ids[i]!) !== undefined) continue;
+    if (state.scope.entities.get(source.ids[i]!)?.kind === 'typedef') continue;
+    const next = source.kinds[i + 1];
+    if (next !== undefined && '(=;[,'.includes(String.fromCharCode(next))) {
+      name = `the declaration of ${tokenText(source, i)}`;
+      break;
+    }
+  }
+  const system = isSystemOffset(source, source.starts[skipped.first]!);
+  const near = skipped.at < source.count ? tokenText(source, skipped.at) : 'end of file';
+  return unreadableDeclaration(name, skipped.expected, near, locationOf(state, skipped.at), system);
+}
+
+function isScalar(table: TypeTable, type: TypeId): boolean {
+  const { kind } = table.types[resolveTypedefs(table.types, type)]!;
+  return kind === 'base' || kind === 'pointer' || kind === 'enum';
+}
+
+/** An array counts as constant if its elements do; the parser tracks that. */
+function isIncomplete(table: TypeTable, type: TypeId, initialised: boolean): boolean {
+  const resolved = table.types[resolveTypedefs(table.types, type)]!;
+  if (resolved.kind === 'array') return resolved.length === undefined && !initialised;
+  if (resolved.kind === 'struct' || resolved.kind === 'union') return resolved.members === undefined;
+  return false;
+}
+
+const isAutomatic = (
+  constant: boolean,
+  migrate: 'auto' | 'manual' | undefined,
+  options: ParseOptions,
+): boolean => !constant && (migrate === 'auto' || (migrate === undefined && options.automigrate !== false));
+
+function fileVariables(
+  state: ParserState,
+  file: FileDeclarations,
+  usage: Usage,
+  options: ParseOptions,
+  keys: Keys,
+  diagnostics: Diagnostic[],
+): UnitVariable[] {
+  const out: UnitVariable[] = [];
+  for (const v of file.variables.values()) {
+    if (!v.defined || !usage.live.has(v.id) || v.attributes.has('alias') || inSystemHeader(state, v.nameToken)) continue;
+    if (v.name === 'KT_NAMESPACE') continue;
+    if (v.isRegister) {
+      diagnostics.push(registerVariable(v.name, locationOf(state, v.nameToken)));
+      continue;
+    }
+    if (v.isStatic && v.attributes.size === 0) {
+      // Registering what is never mentioned would hide the compiler's warning about it.
+      if (!usage.mentioned.has(v.id)) continue;
+      if (!v.constant && v.migrate === undefined && isScalar(state.table, v.type) && !usage.written.has(v.id)) continue;
+    }
+    out.push({
+      key: v.isStatic ? keys.fileStatic(v.name) : keys.global(v.name),
+      name: v.name,
+      scope: v.isStatic ? 'static' : 'global',
+      type: v.type,
+      annotations: v.annotations,
+      automatic: isAutomatic(v.constant, v.migrate, options),
+      constant: v.constant,
+      threadLocal: v.threadLocal,
+      origin: originAt(state, v.nameToken),
+      insertAfter: -1,
+      incomplete: isIncomplete(state.table, v.type, v.initialiser !== undefined),
+    });
+  }
+  return out;
+}
+
+function readBody(
+  state: ParserState,
+  f: FileFunction,
+  candidates: ReadonlySet<number>,
+  options: ParseOptions,
+  keys: Keys,
+  variables: UnitVariable[],
+  noted: NotedFunction[],
+  taken: Set<number>,
+  diagnostics: Diagnostic[],
+): void {
+  if (inSystemHeader(state, f.nameToken)) return;
+  const facts = analyseBody(state, {
+    name: f.name,
+    open: f.open,
+    close: f.close,
+    parameters: f.parameters,
+    wantLocals: f.notesLocals,
+    candidates,
+  });
+  for (const id of facts.taken) taken.add(id);
+  for (const token of facts.lost) diagnostics.push(lostLocalStatic(f.name, locationOf(state, token)));
+  if (facts.damaged && f.notesLocals) diagnostics.push(bodyNotRead(f.name, locationOf(state, f.nameToken)));
+  const add = (
+    v: { name: string; type: TypeId; constant: boolean; annotations: readonly Annotation[] },
+    scope: 'local-static' | 'local' | 'formal',
+    origin: Origin,
+    insertAfter: number,
+    automatic: boolean,
+    incomplete: boolean,
+    suffix = '',
+  ): void => {
+    variables.push({
+      key: scope === 'local-static' ? keys.localStatic(f.name, v.name + suffix) : keys.local(f.name, v.name),
+      name: v.name,
+      scope,
+      func: f.name,
+      type: v.type,
+      annotations: v.annotations,
+      automatic,
+      constant: v.constant,
+      threadLocal: false,
+      origin,
+      insertAfter,
+      incomplete,
+    });
+  };
+  const sameName = new Map<string, number>();
+  for (const v of facts.statics) {
+    // Statics of one name in several blocks: the second is x___0, the third x___1 (the original's names as well).
+    const nth = sameName.get(v.name) ?? 0;
+    sameName.set(v.name, nth + 1);
+    if (!isRegisteredStatic(state, f, v)) continue;
+    const location = locationOf(state, v.nameToken);
+    if (v.threadLocal) {
+      if (v.migrate !== 'manual') diagnostics.push(localThreadLocal(f.name, v.name, location));
+      continue;
+    }
+    if (v.obstacle !== undefined) {
+      diagnostics.push(lostLocalStatic(f.name, location));
+      continue;
+    }
+    const incomplete = isIncomplete(state.table, v.type, v.initialiser !== undefined);
+    const automatic = isAutomatic(v.constant, v.migrate, options);
+    const suffix = nth === 0 ? '' : `___${nth - 1}`;
+    add(v, 'local-static', originAt(state, v.nameToken), v.insertAfter, automatic, incomplete, suffix);
+  }
+  if (!f.notesLocals) return;
+  noted.push({ name: f.name, open: f.open });
+  for (const p of f.parameters) {
+    if (p.nameToken < 0) continue;
+    const name = tokenText(state.source, p.nameToken);
+    if (p.isRegister) {
+      diagnostics.push(localNotNoted(f.name, name, 'it is in a register', locationOf(state, p.nameToken)));
+      continue;
+    }
+    add({ ...p, name }, 'formal', originAt(state, p.nameToken), f.open, false, false);
+  }
+  for (const v of facts.locals) {
+    if (v.obstacle !== undefined) {
+      diagnostics.push(localNotNoted(f.name, v.name, v.obstacle, locationOf(state, v.nameToken)));
+      continue;
+    }
+    add(v, 'local', originAt(state, v.nameToken), v.insertAfter, false, false);
+  }
+}
+
+/** As for file statics: never mentioned, or a scalar that is never written, is left to the compiler. */
+function isRegisteredStatic(state: ParserState, f: FileFunction, v: LocalVariable): boolean {
+  const id = state.source.ids[v.nameToken]!;
+  const { mentioned, written } = localUsage(state, id, v.nameToken, f.open, f.close);
+  if (!mentioned) return false;
+  return v.constant || v.migrate !== undefined || written || !isScalar(state.table, v.type);
+}

@@ -1,0 +1,237 @@
+/**
+ * Which numbers the compiler is asked for, as C expressions, and where its answers go.
+ *
+ * Types are walked from what can be named (tags, typedefs, variables); what has no name is reached through
+ * `__typeof__` of a member, an element or a target. A group of slots is one object in the compiled file: one for
+ * the whole file, one for each place in a function where local things are registered.
+ */
+import { declaration, definition, packOf, type PrintContext } from './c-names.js';
+import type { Type, TypeId } from './model.js';
+import { type Fill, type SlotBlock, sampleCount } from './summary-format.js';
+
+/** Sample objects of one type with bit-fields: designators of the fields that are all ones, by sample. */
+export interface SampleSet {
+  readonly typeName: string;
+  readonly samples: readonly (readonly string[])[];
+}
+
+export interface SlotGroup {
+  readonly first: number;
+  /** C constant expressions. `OFFSET(n)` stands for the offset of sample set n in the group's record. */
+  readonly expressions: string[];
+  /** Definitions that the expressions need, one a line. */
+  readonly definitions: string[];
+  readonly sampleSets: SampleSet[];
+}
+
+export interface SlotRoot {
+  /** Index of the variable. */
+  readonly variable: number;
+  readonly name: string;
+  readonly type: TypeId;
+  readonly incomplete: boolean;
+}
+
+export interface SlotInput extends PrintContext {
+  readonly local: ReadonlySet<TypeId>;
+  readonly variableArrays: ReadonlySet<TypeId>;
+  /** Variables that can be named at the end of the file. */
+  readonly fileRoots: readonly SlotRoot[];
+  /** Variables of functions, by the place where something can be inserted about them. */
+  readonly localRoots: ReadonlyMap<number, readonly SlotRoot[]>;
+}
+
+export interface SlotPlan {
+  readonly fills: readonly Fill[];
+  readonly main: SlotGroup;
+  /** By place. */
+  readonly groups: ReadonlyMap<number, SlotGroup>;
+  readonly blocks: readonly SlotBlock[];
+}
+
+export function planSlots(input: SlotInput): SlotPlan {
+  const { types } = input;
+  const fills: Fill[] = [];
+  const done = new Set<TypeId>();
+  const typedefOf = new Map<TypeId, string>();
+  for (const type of types) if (type.kind === 'typedef' && !typedefOf.has(type.to)) typedefOf.set(type.to, type.name);
+
+  const fileName = (id: TypeId): string | undefined => {
+    if (input.local.has(id)) return undefined;
+    const type = types[id]!;
+    if (type.kind === 'base') return type.name;
+    if (type.kind === 'typedef') return type.name;
+    if (type.kind !== 'struct' && type.kind !== 'union' && type.kind !== 'enum') return undefined;
+    return type.tag !== undefined ? `${type.kind} ${type.tag}` : typedefOf.get(id);
+  };
+  const hasVariableLength = (id: TypeId): boolean => {
+    const type = types[id]!;
+    if (input.variableArrays.has(id)) return true;
+    if (type.kind === 'array') return hasVariableLength(type.of);
+    if (type.kind === 'typedef' || type.kind === 'pointer') return hasVariableLength(type.to);
+    return false;
+  };
+
+  const fill = (group: SlotGroup): ((id: TypeId, name: string, sized: boolean) => void) => {
+    const slot = (...expressions: string[]): number => {
+      const at = group.first + group.expressions.length;
+      group.expressions.push(...expressions);
+      return at;
+    };
+    const layout = (id: TypeId, name: string): void => {
+      fills.push(['L', id, slot(`sizeof(${name})`, `__alignof__(${name})`)]);
+    };
+    const visit = (id: TypeId, name: string, sized: boolean): void => {
+      if (done.has(id)) return;
+      const type = types[id]!;
+      if (type.kind === 'array' && type.length === undefined && !sized) {
+        visit(type.of, `__typeof__((*(${name} *)0)[0])`, true);
+        return;
+      }
+      done.add(id);
+      switch (type.kind) {
+        case 'void':
+        case 'function':
+          return;
+        case 'base':
+          layout(id, type.name);
+          return;
+        case 'unknown':
+          if (type.text !== '__auto_type') layout(id, type.text);
+          return;
+        case 'typedef':
+          visit(type.to, fileName(type.to) ?? name, sized);
+          return;
+        case 'pointer':
+          if (needsName(types, type.to)) visit(type.to, fileName(type.to) ?? `__typeof__(**(${name} *)0)`, false);
+          return;
+        case 'array': {
+          const element = `__typeof__((*(${name} *)0)[0])`;
+          const size = `sizeof(${element})`;
+          fills.push(['C', id, slot(`sizeof(${name}) / (${size} ? ${size} : 1)`)]);
+          visit(type.of, fileName(type.of) ?? element, true);
+          return;
+        }
+        case 'enum': {
+          if (!type.enumerators) return;
+          layout(id, type.enumerators.length > 0 ? name : 'int');
+          const negative = type.enumerators.map((e) => `${e.name} < 0`).join(' || ') || '0';
+          fills.push(['E', id, slot(negative, ...type.enumerators.map((e) => e.name))]);
+          return;
+        }
+        case 'struct':
+        case 'union':
+          if (type.members) visitRecord(id, type, name);
+      }
+    };
+    const visitRecord = (id: TypeId, type: Type & { kind: 'struct' | 'union' }, name: string): void => {
+      const members = type.members ?? [];
+      layout(id, name);
+      const plain = members.flatMap((m, i) => (m.name !== '' && m.width === undefined ? [i] : []));
+      if (plain.length > 0) {
+        const offsets = plain.map((i) => `__builtin_offsetof(${name}, ${members[i]!.name})`);
+        fills.push(['M', id, slot(...offsets), plain]);
+      }
+      const bits = members.flatMap((m, i) => (m.name !== '' && m.width !== undefined ? [i] : []));
+      if (bits.length > 0) {
+        const count = sampleCount(type.kind, bits.length);
+        const samples = Array.from({ length: count }, (_, k) =>
+          bits
+            .filter((_member, n) => (type.kind === 'union' ? n === k : ((n + 1) >> k) & 1))
+            .map((i) => members[i]!.name),
+        );
+        group.sampleSets.push({ typeName: name, samples });
+        fills.push(['B', id, slot(`OFFSET(${group.sampleSets.length - 1})`), bits]);
+      }
+      members.forEach((m, i) => {
+        if (m.name === '' && m.width === undefined) {
+          const inner = `${types[m.type]!.kind} __kt_a${m.type}`;
+          const first = firstNamed(types, m.type);
+          if (!done.has(m.type)) {
+            const pack = packOf(types[m.type]!);
+            const text = `${definition(input, m.type, `__kt_a${m.type}`)};`;
+            group.definitions.push(
+              ...(pack === undefined ? [text] : [`#pragma pack(push, ${pack})`, text, '#pragma pack(pop)']),
+            );
+          }
+          if (first !== undefined) {
+            const outer = `__builtin_offsetof(${name}, ${first})`;
+            fills.push(['A', id, slot(outer, `__builtin_offsetof(${inner}, ${first})`), i]);
+          }
+          visit(m.type, inner, false);
+        } else if (m.width === undefined) {
+          visit(m.type, fileName(m.type) ?? `__typeof__(((${name} *)0)->${m.name})`, false);
+        } else {
+          visit(m.type, fileName(m.type) ?? declaration(input, m.type, ''), false);
+        }
+      });
+    };
+    return visit;
+  };
+
+  const emptyGroup = (first: number): SlotGroup => ({ first, expressions: [], definitions: [], sampleSets: [] });
+  const visitRoots = (group: SlotGroup, roots: readonly SlotRoot[]): void => {
+    const visit = fill(group);
+    for (const root of roots) {
+      if (!root.incomplete && !hasVariableLength(root.type)) {
+        const s = group.first + group.expressions.length;
+        group.expressions.push(`sizeof(${root.name})`);
+        fills.push(['V', root.variable, s]);
+      }
+      if (hasVariableLength(root.type)) continue;
+      visit(root.type, fileName(root.type) ?? `__typeof__(${root.name})`, !root.incomplete);
+    }
+  };
+  const main = emptyGroup(0);
+  const visit = fill(main);
+  types.forEach((_, id) => {
+    const name = fileName(id);
+    if (name !== undefined) visit(id, name, false);
+  });
+  visitRoots(main, input.fileRoots);
+  const groups = new Map<number, SlotGroup>();
+  const blocks: SlotBlock[] = [];
+  let next = main.expressions.length;
+  for (const [place, roots] of [...input.localRoots].sort(([a], [b]) => a - b)) {
+    const group = emptyGroup(next);
+    visitRoots(group, roots);
+    groups.set(place, group);
+    next += group.expressions.length;
+    blocks.push({ first: group.first, count: group.expressions.length, variables: roots.map((r) => r.variable) });
+  }
+  return { fills, main, groups, blocks };
+}
+
+/** Whether something behind this type has no name of its own, so that it must be reached through the pointer. */
+function needsName(types: readonly Type[], id: TypeId): boolean {
+  const type = types[id]!;
+  switch (type.kind) {
+    case 'void':
+    case 'function':
+      return false;
+    case 'base':
+    case 'unknown':
+      return true;
+    case 'pointer':
+    case 'typedef':
+      return needsName(types, type.to);
+    case 'array':
+      return true;
+    case 'enum':
+      return type.enumerators !== undefined;
+    default:
+      return type.members !== undefined;
+  }
+}
+
+/** A member of the record, or of the anonymous records in it, whose offset can be asked for. */
+function firstNamed(types: readonly Type[], id: TypeId): string | undefined {
+  const type = types[id]!;
+  if (type.kind !== 'struct' && type.kind !== 'union') return undefined;
+  for (const m of type.members ?? []) {
+    if (m.width !== undefined) continue;
+    const name = m.name !== '' ? m.name : firstNamed(types, m.type);
+    if (name !== undefined) return name;
+  }
+  return undefined;
+}

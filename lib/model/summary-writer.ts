@@ -1,0 +1,92 @@
+/** The type summary of a unit as C: static objects that the compiler lays out and fills in. */
+import { deflateSync } from 'node:zlib';
+import type { Unit } from './model.js';
+import type { SampleSet, SlotGroup, SlotPlan } from './slots.js';
+import { crc32, SLOT_MAGIC, SUMMARY_FORMAT, SUMMARY_SECTION, type SummaryJson, UNIT_HEADER, UNIT_MAGIC } from './summary-format.js';
+
+export interface SummarySource {
+  /** For the end of the file. */
+  readonly main: string;
+  /** For the places in functions, each valid where it stands. */
+  readonly blocks: ReadonlyMap<number, string>;
+}
+
+const ATTRIBUTES = `__attribute__((__section__("${SUMMARY_SECTION}"), __used__, __aligned__(8)))`;
+
+/** A string literal with these bytes. */
+export function cString(bytes: Uint8Array): string {
+  let out = '"';
+  for (const b of bytes) {
+    const plain = b >= 32 && b < 127 && b !== 34 && b !== 92 && b !== 63;
+    out += plain ? String.fromCharCode(b) : `\\${b.toString(8).padStart(3, '0')}`;
+  }
+  return `${out}"`;
+}
+
+const characters = (text: string): string => [...text].map((c) => c.charCodeAt(0)).join(', ');
+
+function sampleMembers(sets: readonly SampleSet[]): string {
+  return sets.map((set, i) => `${set.typeName} s${i}[${set.samples.length}];`).join(' ');
+}
+
+function sampleValues(sets: readonly SampleSet[]): string {
+  const one = (fields: readonly string[]): string => `{ ${fields.map((f) => `.${f} = -1`).join(', ')} }`;
+  return sets.map((set) => `{ ${set.samples.map(one).join(', ')} }`).join(', ');
+}
+
+function groupParts(group: SlotGroup, record: string): { members: string; values: string; samplesAt: string; samplesSize: string } {
+  const slots = group.expressions.map((e) =>
+    `(unsigned long)(${e.replace(/^OFFSET\((\d+)\)$/, (_, n: string) => `__builtin_offsetof(struct ${record}, samples.s${n})`)})`,
+  );
+  const withSamples = group.sampleSets.length > 0;
+  const count = Math.max(slots.length, 1);
+  const samples = withSamples ? `struct { ${sampleMembers(group.sampleSets)} } samples;` : '';
+  return {
+    members: `unsigned long slots[${count}]; ${samples}`,
+    values: `{ ${slots.length > 0 ? slots.join(',\n') : '0'} }${withSamples ? `, { ${sampleValues(group.sampleSets)} }` : ''}`,
+    samplesAt: withSamples ? `__builtin_offsetof(struct ${record}, samples)` : '0',
+    samplesSize: withSamples ? `sizeof(((struct ${record} *)0)->samples)` : '0',
+  };
+}
+
+/** C source of the summary, in ASCII. */
+export function summarySource(unit: Unit, plan: SlotPlan): SummarySource {
+  const json: SummaryJson = {
+    unit,
+    fills: plan.fills,
+    ownSlots: plan.main.expressions.length,
+    blocks: plan.blocks,
+  };
+  const text = deflateSync(Buffer.from(JSON.stringify(json), 'utf8'), { level: 9 });
+  const crc = crc32(text);
+  const padded = Buffer.alloc(Math.ceil(text.length / 8) * 8);
+  text.copy(padded);
+  const record = '__kt_record';
+  const parts = groupParts(plan.main, record);
+  const slotsAt = UNIT_HEADER + padded.length;
+  const main = [
+    ...plan.main.definitions,
+    `struct ${record} { unsigned char magic[8]; unsigned int head[8]; unsigned char json[${padded.length}]; ${parts.members} } __attribute__((__aligned__(8)));`,
+    `static const struct ${record} __kt_summary ${ATTRIBUTES} = { { ${characters(UNIT_MAGIC)} },`,
+    `{ ${SUMMARY_FORMAT}, (unsigned int)sizeof(struct ${record}), ${text.length}, ${crc}U, ${plan.main.expressions.length}, ${slotsAt}, (unsigned int)${parts.samplesAt}, (unsigned int)${parts.samplesSize} },`,
+    `${cString(padded)},`,
+    `${parts.values} };`,
+  ].join('\n');
+  const blocks = new Map<number, string>();
+  for (const [place, group] of plan.groups) {
+    if (group.expressions.length === 0) continue;
+    const name = `__kt_slots${group.first}`;
+    const own = groupParts(group, name);
+    blocks.set(
+      place,
+      [
+        ...group.definitions,
+        `struct ${name} { unsigned char magic[8]; unsigned int head[6]; ${own.members} } __attribute__((__aligned__(8)));`,
+        `static const struct ${name} __kt_block${group.first} ${ATTRIBUTES} = { { ${characters(SLOT_MAGIC)} },`,
+        `{ ${SUMMARY_FORMAT}, (unsigned int)sizeof(struct ${name}), ${crc}U, ${group.first}, ${group.expressions.length}, 0 },`,
+        `${own.values} };`,
+      ].join('\n'),
+    );
+  }
+  return { main, blocks };
+}

@@ -1,0 +1,144 @@
+/**
+ * One preprocessed C file → the text to compile, with registrations, notes and type summary in it.
+ *
+ * The user's text keeps every offset within its lines and every line its number: annotations become blanks, what is
+ * added stands in regions of its own that linemarkers give to the file `<kitsune>`, as a system header.
+ */
+import MagicString from 'magic-string';
+import { annotationTokens } from '../frontend/annotation-tokens.js';
+import { type SelectedTypes, selectTypes } from '../frontend/select-types.js';
+import { positionOf, type Source } from '../frontend/tokens.js';
+import { type ParsedUnit, type ParseOptions, parseUnit, type UnitVariable } from '../frontend/unit.js';
+import { digestLines } from '../model/digest.js';
+import type { Unit, Variable } from '../model/model.js';
+import { planSlots, type SlotRoot } from '../model/slots.js';
+import { type SummarySource, summarySource } from '../model/summary-writer.js';
+import type { Diagnostic } from '../support/errors.js';
+import { noteEntry, noteVariable, noteDeclarations } from './notes.js';
+import { digestSection, functionEntry, variableEntry } from './registrations.js';
+
+export interface RewriteOptions extends ParseOptions {
+  /** Target as the compiler names it (`-dumpmachine`). */
+  readonly target?: string;
+  /** Whether the compiler knows the attribute `retain` (gcc 11, clang 13). */
+  readonly retain?: boolean;
+  /** False: no registrations of variables and functions (the original's `--dontglobalreg`). */
+  readonly registrations?: boolean;
+}
+
+export interface RewriteResult {
+  /** What to compile as preprocessed C. */
+  readonly text: string;
+  readonly diagnostics: readonly Diagnostic[];
+  /** The unit's model, without the numbers that only the compiler knows. */
+  readonly unit: Unit;
+  /** What is added at the end of the file, for `--kitsune-dump=registrations`. */
+  readonly registrations: string;
+}
+
+/**
+ * Rewrites a unit. Pure; never throws on any input: what is not understood is left as it is and reported.
+ * What is added is ASCII, so the result can be encoded as the text was decoded. An empty unit stays empty: it has no
+ * types, and the compiler may have something to say about it.
+ */
+export function rewriteUnit(preprocessed: string, options: RewriteOptions): RewriteResult {
+  const parsed = parseUnit(preprocessed, options);
+  const selected = selectTypes(parsed);
+  const unit = unitOf(parsed, selected, options);
+  if (parsed.source.count === 0) return { text: preprocessed, diagnostics: [], unit, registrations: '' };
+  const summary = summarySource(unit, planUnitSlots(selected));
+  return { ...planEdits(parsed, selected, unit, summary, options), diagnostics: parsed.diagnostics, unit };
+}
+
+/** The model of the unit as the summary carries it. */
+function unitOf(parsed: ParsedUnit, selected: SelectedTypes, options: RewriteOptions): Unit {
+  const variables = selected.variables.map(({ insertAfter: _place, incomplete: _incomplete, ...v }): Variable => v);
+  return {
+    file: options.unitFile,
+    ...(parsed.namespace === undefined ? {} : { namespace: parsed.namespace }),
+    target: options.target ?? 'unknown',
+    types: selected.types,
+    variables,
+    functions: parsed.functions,
+    digests: digestLines({ ...selected, variables }),
+  };
+}
+
+function planUnitSlots(selected: SelectedTypes): ReturnType<typeof planSlots> {
+  const fileRoots: SlotRoot[] = [];
+  const localRoots = new Map<number, SlotRoot[]>();
+  selected.variables.forEach((v, variable) => {
+    const root = { variable, name: v.name, type: v.type, incomplete: v.incomplete };
+    if (v.insertAfter < 0) fileRoots.push(root);
+    else {
+      const list = localRoots.get(v.insertAfter);
+      if (list) list.push(root);
+      else localRoots.set(v.insertAfter, [root]);
+    }
+  });
+  return planSlots({ ...selected, fileRoots, localRoots });
+}
+
+/** The edits, applied. */
+function planEdits(
+  parsed: ParsedUnit,
+  selected: SelectedTypes,
+  unit: Unit,
+  summary: SummarySource,
+  options: RewriteOptions,
+): { text: string; registrations: string } {
+  const { source } = parsed;
+  const retain = options.retain ?? true;
+  const registering = options.registrations !== false;
+  const edited = new MagicString(source.text);
+  for (const token of annotationTokens(source)) {
+    const start = source.starts[token]!;
+    const end = source.ends[token]!;
+    edited.overwrite(start, end, source.text.slice(start, end).replace(/[^\n]/g, ' '));
+  }
+  let n = 0;
+  const places = new Map<number, UnitVariable[]>();
+  const atEnd: string[] = [];
+  for (const v of selected.variables) {
+    if (v.insertAfter >= 0) places.set(v.insertAfter, [...(places.get(v.insertAfter) ?? []), v]);
+    else if (registering) atEnd.push(variableEntry(v, n++, retain));
+  }
+  const openings = new Map(parsed.noted.map((f) => [f.open, f.name]));
+  for (const open of openings.keys()) if (!places.has(open)) places.set(open, []);
+  for (const [place, variables] of places) {
+    const entering = openings.get(place);
+    const notes = entering === undefined ? [] : [noteEntry(entering)];
+    const entries: string[] = [];
+    for (const v of variables) {
+      if (v.scope !== 'local-static') notes.push(noteVariable(v, n++));
+      else if (registering) entries.push(variableEntry(v, n++, retain));
+    }
+    const block = summary.blocks.get(place);
+    if (block !== undefined) entries.push(block);
+    const offset = source.ends[place]!;
+    const region = entries.length > 0 ? systemRegion(parsed, entries.join('\n'), offset) : '';
+    edited.appendLeft(offset, (notes.length > 0 ? ` ${notes.join(' ')}` : '') + region);
+  }
+  if (parsed.noted.length > 0 && !source.nameIds.has('kt_note_entry')) {
+    const first = source.starts[0] ?? 0;
+    edited.appendLeft(first, systemRegion(parsed, noteDeclarations(), first));
+  }
+  if (registering) for (const f of parsed.registeredFunctions) atEnd.push(functionEntry(f, n++, retain));
+  const registrations = [...atEnd, digestSection(unit.digests), summary.main].filter(Boolean).join('\n');
+  edited.append(`${source.text.endsWith('\n') ? '' : '\n'}# 1 "<kitsune>" 3\n${registrations}\n`);
+  return { text: edited.toString(), registrations };
+}
+
+/** Text in a region of its own, after which the user's line goes on at the same line and column. */
+function systemRegion(parsed: ParsedUnit, code: string, offset: number): string {
+  const { source } = parsed;
+  const { spelled, line, flags } = positionOf(source, offset);
+  const name = source.linemarkers.length > 0 ? spelled : parsed.options.unitFile.replace(/[\\"]/g, '\\$&');
+  return `\n# 1 "<kitsune>" 3\n${code}\n# ${line} "${name}"${flags === '' ? '' : ` ${flags}`}\n${columnPadding(source, offset)}`;
+}
+
+/** Blanks as wide as the line's text before the offset. */
+function columnPadding(source: Source, offset: number): string {
+  const start = source.text.lastIndexOf('\n', offset - 1) + 1;
+  return source.text.slice(start, offset).replace(/[^\t]/g, ' ');
+}

@@ -1,0 +1,36 @@
+/** Where the C side of Kitsune is: the headers, the runtime library and the driver that versions are linked with. */
+
+import { existsSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export interface Installation {
+  readonly include: string;
+  /** `libkitsune.a`. */
+  readonly library: string;
+  readonly driver: string;
+  readonly doupd: string;
+}
+
+/** The root of this package, from `lib/wrapper` and from `dist/wrapper` alike. */
+export const packageRoot = resolve(dirname(fileURLToPath(import.meta.url)), '..', '..');
+
+/**
+ * The installation to use: the prefix in `KITSUNE_HOME` (as `cmake --install` lays it out), or this package with what
+ * `npm run build:native` built in it. Nothing is checked: a file that is missing is missed where it is needed.
+ */
+export function findInstallation(environment: NodeJS.ProcessEnv = process.env): Installation {
+  const home = environment.KITSUNE_HOME;
+  const built = home ? resolve(home) : join(packageRoot, 'build');
+  return {
+    include: home
+      ? firstExisting(join(built, 'include', 'kitsune'), join(built, 'include'))
+      : join(packageRoot, 'runtime', 'include'),
+    library: join(built, 'lib', 'libkitsune.a'),
+    driver: firstExisting(join(built, 'bin', 'kitsune-driver'), join(built, 'bin', 'driver')),
+    doupd: firstExisting(join(built, 'bin', 'kitsune-doupd'), join(built, 'bin', 'doupd')),
+  };
+}
+
+const firstExisting = (first: string, second: string): string =>
+  existsSync(first) || !existsSync(second) ? first : second;

@@ -1,0 +1,418 @@
+/**
+ * What must be run for a command line. In goes an `Invocation` and the few facts about the world that matter; out comes a list of
+ * steps, plain values that can be printed (`--kitsune-dump=plan`) and tested. Nothing is run here.
+ */
+
+import { basename } from 'node:path';
+import {
+  foreignLanguage,
+  plainLink,
+  runtimeMissing,
+  staticLink,
+  unknownOption,
+} from '../support/compiler-errors.js';
+import type { Diagnostic } from '../support/errors.js';
+import type { Invocation, Token } from './command-line.js';
+import { fileKey } from './file-key.js';
+import type { Installation } from './installation.js';
+
+/** The number of a temporary object in `Plan.temporaries`, or a word as it is. */
+export type Word = string | { readonly temporary: number };
+
+/** The dependency file that a compilation writes on the way. */
+export interface DependencyOutput {
+  readonly flag: '-MD' | '-MMD';
+  readonly file: string;
+  /** `-MT x`, `-MQ y`, as words. */
+  readonly targets: readonly string[];
+  /** `-MP` and the like. */
+  readonly details: readonly string[];
+}
+
+/** Preprocess, rewrite, compile one C file. */
+export interface CompileStep {
+  readonly kind: 'compile';
+  readonly source: string;
+  readonly preprocessed: boolean;
+  readonly fileKey: string;
+  readonly emits: 'object' | 'assembly';
+  readonly output: Word;
+  /** The compiler must see the real output name, because other files are named after it. */
+  readonly direct: boolean;
+  /** Options for `-E` of the source, without input, output and dependency file. */
+  readonly preprocessOptions: readonly string[];
+  /** Options for the compilation of the preprocessed text, without input and output. */
+  readonly compileOptions: readonly string[];
+  /** Options to compile the source as the user wrote it: for diagnostics, and when the rewritten text does not compile. */
+  readonly plainOptions: readonly string[];
+  readonly dependencies?: DependencyOutput;
+  /** `-save-temps`: the preprocessed text is kept here. */
+  readonly keepPreprocessed?: string;
+}
+
+/** Run the compiler on an input that is none of kcc's business. */
+export interface RunStep {
+  readonly kind: 'run';
+  readonly words: readonly Word[];
+}
+
+export interface LinkStep {
+  readonly kind: 'link';
+  /** `version`: an updatable executable. `plain`: whatever was asked for. */
+  readonly form: 'version' | 'plain';
+  readonly output: string;
+  /** Without `-o`. */
+  readonly words: readonly Word[];
+  /** Objects and archives of the command line: those not compiled by kcc are listed. */
+  readonly objects: readonly string[];
+  readonly direct: boolean;
+}
+
+/** Run the compiler on the user's own words and be done. */
+export interface ForwardStep {
+  readonly kind: 'forward';
+  readonly words: readonly string[];
+  readonly reason: string;
+}
+
+export type Step = CompileStep | RunStep | LinkStep | ForwardStep;
+
+export interface Plan {
+  readonly steps: readonly Step[];
+  readonly diagnostics: readonly Diagnostic[];
+  /** File names for the temporary objects that steps refer to by number. */
+  readonly temporaries: readonly string[];
+}
+
+/** What planning must know of the world. */
+export interface World {
+  readonly installation: Installation;
+  readonly family: 'gcc' | 'clang';
+  readonly exists: (path: string) => boolean;
+}
+
+type Option = Extract<Token, { kind: 'option' }>;
+type Input = Extract<Token, { kind: 'input' }>;
+
+/** What every object needs to be part of a version, at no cost that a program would feel. */
+export const positionFlags: readonly string[] = ['-fPIC', '-fno-semantic-interposition'];
+
+const includeFlags = (world: World): string[] => ['-idirafter', world.installation.include];
+
+const cString = (text: string): string => `"${text.replace(/[\\"]/g, '\\$&')}"`;
+
+/** What kitsune.h wants to know of the file that includes it. */
+const keyFlags = (key: string, namespace: string | undefined): string[] => [
+  `-DKT_FILE_KEY=${cString(key)}`,
+  ...(namespace === undefined ? [] : [`-DKT_NAMESPACE_KEY=${cString(namespace)}`]),
+];
+
+const stemOf = (path: string): string => basename(path).replace(/(.)\.[^.]*$/, '$1');
+const withSuffix = (path: string, suffix: string): string => path.replace(/([^/])\.[^./]*$/, '$1') + suffix;
+
+const isC = (input: Input): boolean => input.language === 'c' || input.language === 'cpp-output';
+
+const optionsOf = (invocation: Invocation): Option[] =>
+  invocation.tokens.filter((t): t is Option => t.kind === 'option');
+
+const inputsOf = (invocation: Invocation): Input[] =>
+  invocation.tokens.filter((t): t is Input => t.kind === 'input');
+
+const forward = (invocation: Invocation, reason: string, extra: readonly string[] = []): Plan => ({
+  steps: [{ kind: 'forward', words: [...extra, ...invocation.original], reason }],
+  diagnostics: [],
+  temporaries: [],
+});
+
+/** Why this command line is left to the compiler, if it is. */
+function reasonToForward(invocation: Invocation, world: World): string | undefined {
+  const inputs = inputsOf(invocation);
+  if (invocation.effects.has('forward')) return 'an option that asks the compiler itself';
+  if (inputs.length === 0) return 'no input files';
+  // The compiler has its own words for what is missing.
+  const missing = inputs.find((i) => i.path !== '-' && !world.exists(i.path));
+  if (missing) return `no such file: ${missing.path}`;
+  if (inputs.some((i) => i.path === '-' && i.language === undefined)) return 'standard input without -x';
+  const compiled = inputs.filter((i) => i.language !== undefined);
+  const hasOutput = invocation.effects.has('output');
+  if (hasOutput && invocation.output === undefined) return '-o without a name';
+  if (invocation.mode !== 'link') {
+    if (compiled.length === 0) return 'nothing to compile';
+    if (hasOutput && compiled.length > 1) return '-o with several outputs';
+  }
+  if (inputs.some((i) => i.language?.endsWith('-header'))) return 'a header to precompile';
+  if (
+    optionsOf(invocation).some((t) => t.words[0] === '-Xclang' || t.words[0] === '-emit-llvm') &&
+    invocation.mode === 'link'
+  ) {
+    return 'clang-internal options while linking';
+  }
+  return undefined;
+}
+
+/** Plans the steps for a command line. */
+export function plan(invocation: Invocation, world: World): Plan {
+  if (invocation.unknown.length > 0) {
+    return { steps: [], diagnostics: invocation.unknown.map(unknownOption), temporaries: [] };
+  }
+  const reason = reasonToForward(invocation, world);
+  if (reason !== undefined) return forward(invocation, reason);
+  if (invocation.mode === 'preprocess' || invocation.mode === 'depend') {
+    // Behind everything else on the search path: what was found without it is found as before.
+    return forward(
+      invocation,
+      `-E or -M`,
+      inputsOf(invocation).some(isC) ? ['-D__KITSUNE_KCC__=1', ...includeFlags(world)] : [],
+    );
+  }
+  if (invocation.mode === 'syntax') return forward(invocation, '-fsyntax-only', includeFlags(world));
+  return planSteps(invocation, world);
+}
+
+function planSteps(invocation: Invocation, world: World): Plan {
+  const inputs = inputsOf(invocation);
+  const linking = invocation.mode === 'link';
+  const diagnostics: Diagnostic[] = [];
+  const temporaries: string[] = [];
+  const steps: Step[] = [];
+
+  const foreign = inputs.filter(
+    (i) => i.language !== undefined && !isC(i) && !i.language.startsWith('assembler'),
+  );
+  if (foreign.length > 0) {
+    const language = foreign[0]!.language!.startsWith('c++') ? 'C++' : foreign[0]!.language!;
+    diagnostics.push(
+      foreignLanguage(
+        foreign.map((i) => i.path),
+        language,
+      ),
+    );
+  }
+
+  const objectOf = new Map<Input, number>();
+  for (const input of inputs) {
+    if (input.language === undefined) continue;
+    if (isC(input)) {
+      let output: Word;
+      if (linking) {
+        const number = temporaries.push(`${stemOf(input.path)}.o`) - 1;
+        objectOf.set(input, number);
+        output = { temporary: number };
+      } else {
+        output = invocation.output ?? `${stemOf(input.path)}${invocation.mode === 'assemble' ? '.s' : '.o'}`;
+      }
+      steps.push(planCompilation(invocation, world, input, output));
+    } else if (!linking) {
+      steps.push({ kind: 'run', words: wordsForOther(invocation, world, input) });
+    }
+  }
+  if (linking) {
+    const link = planLink(invocation, world, objectOf);
+    if ('error' in link) return { steps: [], diagnostics: [link.error], temporaries: [] };
+    if (link.warning) diagnostics.push(link.warning);
+    steps.push(link.step);
+  }
+  return { steps, diagnostics, temporaries };
+}
+
+/** `-c` or `-S` of a file in another language, next to C files or not. */
+function wordsForOther(invocation: Invocation, world: World, input: Input): string[] {
+  const options = optionsOf(invocation).filter(
+    (t) => t.spec?.effect !== 'language' && t.spec?.effect !== 'position',
+  );
+  return [
+    ...options.flatMap((t) => t.words),
+    '-fPIC',
+    ...(input.language === 'assembler' ? [] : includeFlags(world)),
+    '-x',
+    input.language ?? 'none',
+    input.path,
+  ];
+}
+
+function dependenciesOf(
+  invocation: Invocation,
+  input: Input,
+  linking: boolean,
+): DependencyOutput | undefined {
+  const options = optionsOf(invocation);
+  const flag = options.findLast((t) => t.spec?.effect === 'depend-too')?.words[0];
+  if (flag === undefined) return undefined;
+  const targets = options.filter((t) => t.spec?.effect === 'depend-target').flatMap((t) => t.words);
+  const compiledInputs = inputsOf(invocation).filter((i) => i.language !== undefined).length;
+  const stem = stemOf(input.path);
+  // gcc 11 and later: several inputs that are linked get the executable's name in front.
+  const alone = linking && compiledInputs > 1 ? `a-${stem}.d` : `${stem}.d`;
+  return {
+    flag: flag === '-MMD' || flag === '--write-user-dependencies' ? '-MMD' : '-MD',
+    file:
+      options.findLast((t) => t.spec?.effect === 'depend-file')?.value ??
+      (invocation.output !== undefined ? withSuffix(invocation.output, '.d') : alone),
+    details: options.filter((t) => t.spec?.effect === 'depend-detail').flatMap((t) => t.words),
+    targets: targets.length > 0 ? targets : ['-MQ', invocation.output ?? `${stem}.o`],
+  };
+}
+
+function planCompilation(invocation: Invocation, world: World, input: Input, output: Word): CompileStep {
+  const linking = invocation.mode === 'link';
+  const options = optionsOf(invocation);
+  const shared = options.filter((t) => t.spec?.stage !== 'none' && !(linking && t.spec?.stage === 'link'));
+  const words = (tokens: readonly Option[]): string[] => tokens.flatMap((t) => t.words);
+  const forPreprocessor = [...words(shared), ...positionFlags];
+  // -g3 would put the #defines into the text; line and file information stays in either case.
+  if (options.some((t) => t.spec?.effect === 'debug')) forPreprocessor.push('-g0');
+  const dependencies = input.language === 'c' ? dependenciesOf(invocation, input, linking) : undefined;
+  const saving = options.findLast((t) => t.spec?.effect === 'save-temps');
+  const comments = options.findLast(
+    (t) => t.spec?.effect === 'comments-matter' || t.spec?.effect === 'no-comments-matter',
+  );
+  // gcc takes a comment for a [[fallthrough]]; clang never does.
+  if (world.family === 'gcc' && comments?.spec?.effect === 'comments-matter') forPreprocessor.push('-C');
+  const compileOptions = [
+    ...words(shared.filter((t) => t.spec?.stage === 'all')),
+    ...positionFlags,
+    ...(saving ? saving.words : []),
+    ...(world.family === 'clang' ? ['-Qunused-arguments'] : []),
+  ];
+  const named = options.some((t) => t.spec?.effect === 'auxiliary' || t.spec?.effect === 'save-temps');
+  const dumps = options.some((t) => t.spec?.effect === 'dump-directory');
+  if (named && !dumps && world.family === 'gcc') {
+    compileOptions.push(...auxiliaryNames(invocation, input, linking));
+  }
+  // clang reads -Wp,-MD as -MD, and names the target after -o, which -E does not have.
+  const viaPreprocessor =
+    world.family === 'clang' && options.some((t) => /^-Wp,-MM?D/.test(t.words[0] ?? ''));
+  if (viaPreprocessor && invocation.output !== undefined && !invocation.effects.has('depend-target')) {
+    forPreprocessor.push('-MQ', invocation.output);
+  }
+  const key = fileKey(input.path, invocation.kitsune.root);
+  const keys = keyFlags(key, invocation.kitsune.namespace);
+  return {
+    kind: 'compile',
+    source: input.path,
+    preprocessed: input.language === 'cpp-output',
+    fileKey: key,
+    emits: invocation.mode === 'assemble' ? 'assembly' : 'object',
+    output,
+    direct: named || dumps,
+    preprocessOptions: ['-D__KITSUNE_KCC__=1', ...keys, ...includeFlags(world), ...forPreprocessor],
+    compileOptions,
+    plainOptions: [...keys, ...includeFlags(world), ...words(shared), ...positionFlags],
+    ...(dependencies ? { dependencies } : {}),
+    ...(saving ? { keepPreprocessed: savedName(saving, invocation, input) } : {}),
+  };
+}
+
+/** `-save-temps` and `-save-temps=cwd` put files into the working directory, `=obj` beside the output. */
+function savedName(saving: Option, invocation: Invocation, input: Input): string {
+  const beside = saving.words[0]!.endsWith('=obj') && invocation.output !== undefined;
+  return beside ? withSuffix(invocation.output!, '.i') : `${stemOf(input.path)}.i`;
+}
+
+/** Makes gcc name the files beside the object as if it compiled the source itself (gcc 11 and later). */
+function auxiliaryNames(invocation: Invocation, input: Input, linking: boolean): string[] {
+  if (input.path === '-') return [];
+  const suffix = /\.[^./]*$/.exec(basename(input.path))?.[0];
+  const named = ['-dumpbase', basename(input.path), ...(suffix ? ['-dumpbase-ext', suffix] : [])];
+  if (!linking) return invocation.output === undefined ? named : [];
+  const executable = invocation.output === undefined ? 'a' : withSuffix(invocation.output, '');
+  return ['-dumpdir', `${executable}-`, ...named];
+}
+
+type PlannedLink =
+  | { readonly step: LinkStep; readonly warning?: Diagnostic }
+  | { readonly error: Diagnostic };
+
+/** Sanitizers whose run-time library must be the first thing in a process. */
+const firstInProcess = /^(?:address|kernel-address|thread|memory|hwaddress|leak|dataflow)$/;
+
+function whyPlain(invocation: Invocation, world: World): string | undefined {
+  const options = optionsOf(invocation);
+  const plain = options.find((t) => t.spec?.effect === 'plain-link');
+  if (plain) return plain.words.join(' ');
+  const script = options.find(
+    (t) => t.words[0] === '-T' || t.words[0] === '-e' || /^-Wl,(?:-T|--script|-e,|--entry)/.test(t.words[0]!),
+  );
+  if (script) return script.words.join(' ');
+  const sanitizer = options.find(
+    (t) =>
+      t.spec?.effect === 'sanitize' &&
+      (world.family === 'clang' || (t.value ?? '').split(',').some((name) => firstInProcess.test(name))),
+  );
+  return sanitizer?.words[0];
+}
+
+function planLink(invocation: Invocation, world: World, objectOf: ReadonlyMap<Input, number>): PlannedLink {
+  const { effects } = invocation;
+  const { installation } = world;
+  const output = invocation.output ?? 'a.out';
+  const asked = effects.has('shared') || effects.has('relocatable');
+  const plainBecause = asked ? undefined : whyPlain(invocation, world);
+  const version = !asked && plainBecause === undefined;
+  if (version && effects.has('static')) {
+    const option = optionsOf(invocation).find((t) => t.spec?.effect === 'static')!;
+    return { error: staticLink(option.words[0]!) };
+  }
+  if (version && !world.exists(installation.library)) return { error: runtimeMissing(installation.library) };
+
+  const words: Word[] = [];
+  const objects: string[] = [];
+  for (const token of invocation.tokens) {
+    if (token.kind === 'input') {
+      const number = objectOf.get(token);
+      if (number !== undefined) words.push({ temporary: number });
+      else if (token.language === undefined) {
+        words.push(token.path);
+        objects.push(token.path);
+      } else words.push('-x', token.language, token.path, '-x', 'none');
+      continue;
+    }
+    const effect = token.spec?.effect;
+    if (effect === 'output' || effect === 'language' || effect?.startsWith('depend-') === true) continue;
+    if (effect === 'position' || (version && effect === 'pie')) continue;
+    if (token.spec?.stage === 'preprocess' && objectOf.size > 0 && !hasOtherSources(invocation)) continue;
+    words.push(...token.words);
+  }
+  if (hasOtherSources(invocation)) words.unshift(...positionFlags);
+  if (objectOf.size > 0 && world.family === 'clang') words.push('-Qunused-arguments');
+  if (version) words.unshift(...versionFlagsFirst(invocation));
+  if (version) words.push(...versionFlagsLast(invocation, installation));
+  else if (!asked && world.exists(installation.library)) words.push(installation.library);
+  return {
+    step: {
+      kind: 'link',
+      form: version ? 'version' : 'plain',
+      output,
+      words,
+      objects: effects.has('relocatable') ? [] : objects,
+      direct: effects.has('save-temps') || effects.has('auxiliary'),
+    },
+    ...(plainBecause === undefined ? {} : { warning: plainLink(output, plainBecause) }),
+  };
+}
+
+const hasOtherSources = (invocation: Invocation): boolean =>
+  inputsOf(invocation).some((i) => i.language !== undefined && !isC(i));
+
+function versionFlagsFirst(invocation: Invocation): string[] {
+  const lto = optionsOf(invocation).some((t) => t.words[0]!.startsWith('-flto'));
+  return ['-shared', '-Wl,-Bsymbolic', ...(lto ? positionFlags : [])];
+}
+
+/** The library stands behind all inputs, so that it answers to what they need; the flags stand last, so that they hold. */
+function versionFlagsLast(invocation: Invocation, installation: Installation): string[] {
+  const lld = optionsOf(invocation).some(
+    (t) => t.spec?.effect === 'linker-choice' && (t.value ?? '').includes('lld'),
+  );
+  return [
+    '-Wl,-e,kt_entry',
+    '-Wl,-z,defs',
+    // lld drops sections that only their __start_ symbols refer to.
+    ...(lld ? ['-Wl,-z,nostart-stop-gc'] : []),
+    '-Wl,--build-id',
+    '-Wl,-u,kt_entry',
+    '-Wl,-u,kitsune_init_inplace',
+    installation.library,
+    '-ldl',
+  ];
+}

@@ -1,0 +1,34 @@
+/*
+ * session.h - the update of one process, as doupd sees it.
+ */
+#ifndef KT_SESSION_H
+#define KT_SESSION_H
+
+#include "doupd.h"
+
+struct session {
+    const struct process *process;
+    char nonce[40];
+    char version[PATH_MAX], transformer[PATH_MAX];
+    char request_path[PATH_MAX + 64];
+    char socket_path[108];
+    int listening, connection;
+    double timeout_s;
+    uint64_t deadline_ns; /* 0: none */
+    uint64_t hung_up_ns;  /* the process closed its connection without an outcome */
+    char phase[256];
+    struct kt_failure failure;
+    char report[20000];
+    char input[24000];
+    size_t n_input;
+    bool done;
+    int status;
+};
+
+/* show.c */
+void session_progress(const struct session *session, const struct options *options, const char *phase);
+void session_outcome(const struct session *session, const struct options *options, const char *outcome, double ms);
+/* Takes back what kt_json_escape() did. */
+void session_unescape(char *out, size_t size, const char *text);
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * driver.h - the parts of the driver: its state, stacks, exit handlers and record.
+ */
+#ifndef KT_DRIVER_H
+#define KT_DRIVER_H
+
+#include "kitsune_host.h"
+
+/* Set first in the environment by a version that is run directly; see entry.c of the runtime. */
+#define KT_EXEC_PATH_VARIABLE "KITSUNE_EXEC_PATH="
+
+struct driver_options {
+    const char *version_path;
+    const char *bench_path;
+    const char *log_directory;
+    double timeout_s;
+    int on_failure;
+    int signal;
+    int quiet;
+    int fault;
+    /* The program's own arguments, its name first. */
+    int argc;
+    char **argv;
+};
+
+/* The one instance, mapped by state_create(); NULL before. */
+extern struct kt_state *driver_state;
+
+/* Exits with usage, help or version text where the options ask for it. */
+void options_parse(int argc, char **argv, struct driver_options *options);
+
+/* Maps and fills driver_state. Returns 0 or an errno. */
+int state_create(const struct driver_options *options);
+void *state_allocate(size_t size);
+
+int stacks_create(void *top_of_own_stack);
+int stacks_run_on_other(void (*entry)(void *), void *argument);
+void stacks_return_to_old(int code);
+struct kt_extent stacks_other(void);
+void stacks_release_other(void);
+
+int forks_register(void (*prepare)(void), void (*parent)(void), void (*child)(void));
+/* Installs what runs the registered handlers of fork(), and `in_child` before them in the child. */
+void forks_install(void (*in_child)(void));
+
+int exits_register(enum kt_exit_kind kind, void (*function)(void), void *argument);
+
+/* Creates the request directory if need be; on failure the state has none. */
+void record_find_directory(void);
+int record_write(void);
+void record_remove(void);
+
+/* One line on standard error: what went wrong and what to do. `code` is a number of kitsune_errors.def. */
+void driver_complain(int code, ...);
+
+#endif

@@ -1,0 +1,136 @@
+/*
+ * stacks.c - the two stacks that versions run on in turn.
+ *
+ * Stack 0 is the process's own, from the driver's frame down; stack 1 is mapped, as large as the limit for stacks, with
+ * a guard page. While a version starts up, the frames of the one before stay as they were on the other stack. Everything about
+ * contexts is behind two functions: run on the other stack, return to the old one.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "driver.h"
+
+enum { DEFAULT_STACK_BYTES = 8 << 20, OWN_STACK_MARGIN = 4096 };
+
+static struct kt_extent stacks[2]; /* of stack 0 only the upper end is fixed: the kernel grows it */
+static size_t page_size;
+static int current;
+/* Where each stack was left. In the shared state, which no migration sweeps: the registers in it are the old version's. */
+static ucontext_t *left;
+static int return_code;
+static struct {
+    void (*entry)(void *);
+    void *argument;
+} pending;
+
+static size_t stack_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_STACK, &limit) || limit.rlim_cur == RLIM_INFINITY ||
+        limit.rlim_cur < (rlim_t)page_size * 16)
+        return DEFAULT_STACK_BYTES;
+    return ((size_t)limit.rlim_cur + page_size - 1) & ~(page_size - 1);
+}
+
+int stacks_create(void *top_of_own_stack) {
+    page_size = (size_t)sysconf(_SC_PAGESIZE);
+    stacks[0].hi = ((uintptr_t)top_of_own_stack - OWN_STACK_MARGIN) & ~(uintptr_t)63;
+    left = state_allocate(2 * sizeof *left);
+    return left ? 0 : ENOMEM;
+}
+
+/* The mapped stack is made when the first update needs it: a program that is never updated has none. */
+static int map_second_stack(void) {
+    if (stacks[1].hi)
+        return 0;
+    size_t size = stack_limit() + page_size;
+    char *base = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (base == MAP_FAILED)
+        return -1;
+    if (mprotect(base, page_size, PROT_NONE)) {
+        munmap(base, size);
+        return -1;
+    }
+    stacks[1] = (struct kt_extent){(uintptr_t)base + page_size, (uintptr_t)base + size};
+    return 0;
+}
+
+/* The lower end of the mapping that holds stack 0. */
+static uintptr_t own_stack_bottom(void) {
+    FILE *maps = fopen("/proc/self/maps", "re");
+    uintptr_t bottom = 0;
+    if (!maps)
+        return 0;
+    char line[512];
+    while (fgets(line, sizeof line, maps)) {
+        unsigned long lo, hi;
+        if (sscanf(line, "%lx-%lx", &lo, &hi) == 2 && stacks[0].hi > lo && stacks[0].hi <= hi) {
+            bottom = lo;
+            break;
+        }
+    }
+    fclose(maps);
+    return bottom;
+}
+
+static struct kt_extent extent_of(int stack) {
+    struct kt_extent e = stacks[stack];
+    if (stack == 0 && !(e.lo = own_stack_bottom()))
+        e.lo = e.hi;
+    return e;
+}
+
+static void on_new_stack(void) {
+    void (*entry)(void *) = pending.entry;
+    /* An address of the old version: it must not stay where the migration's sweep would find it. */
+    pending.entry = NULL;
+    entry(pending.argument);
+    abort(); /* entries do not return: they exit */
+}
+
+int stacks_run_on_other(void (*entry)(void *), void *argument) {
+    int from = current, to = 1 - current;
+    if (to == 1 && map_second_stack())
+        return -errno;
+    ucontext_t context;
+    if (getcontext(&context))
+        return -errno;
+    /* Only the upper end matters to makecontext(); stack 0 grows below by page faults. */
+    size_t size = 64 * page_size;
+    context.uc_stack.ss_sp = (void *)(stacks[to].hi - size);
+    context.uc_stack.ss_size = size;
+    context.uc_link = NULL;
+    makecontext(&context, on_new_stack, 0);
+    pending.entry = entry;
+    pending.argument = argument;
+    current = to;
+    swapcontext(&left[from], &context);
+    /* Here only after stacks_return_to_old(). */
+    current = from;
+    return return_code;
+}
+
+void stacks_return_to_old(int code) {
+    return_code = code;
+    setcontext(&left[1 - current]);
+    abort();
+}
+
+struct kt_extent stacks_other(void) {
+    return extent_of(1 - current);
+}
+
+void stacks_release_other(void) {
+    struct kt_extent e = extent_of(1 - current);
+    uintptr_t hi = e.hi & ~(uintptr_t)(page_size - 1);
+    if (e.lo && e.lo < hi)
+        madvise((void *)e.lo, hi - e.lo, MADV_DONTNEED);
+}

@@ -1,0 +1,273 @@
+/*
+ * kitsune_host.h - where the driver and the runtime of a version meet, and nothing else.
+ *
+ * The driver is the one part of a running program that an update can't replace, so this interface
+ * only grows: every structure starts with its size, new members go to the end, and a reader looks
+ * at no member beyond the size that the writer gave. KT_HOST_ABI changes when that promise is
+ * broken; versions with another number are refused.
+ *
+ * The driver gives mechanism (state that outlasts versions, two stacks, one signal handler, exit
+ * handlers that can be redirected, the process's record); when and how to update is the runtime's
+ * business.
+ */
+#ifndef KITSUNE_HOST_H
+#define KITSUNE_HOST_H
+
+#include <limits.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define KT_HOST_MAGIC UINT64_C(0x31454e5553544b7f) /* "\x7fKTSUNE1" */
+#define KT_HOST_ABI 1u
+
+struct link_map;
+struct kt_registered_var;
+struct kt_registered_func;
+struct kt_pair;
+
+/* A noted call on some thread's stack and what was noted in it; see stackvars.c. Mapped, not
+ * malloc'd. */
+struct kt_noted_variable {
+    const char *name;
+    void *address;
+    uint64_t size;
+    uint32_t is_formal;
+    uint32_t unused;
+};
+
+/* Notes of one thread: frames and variables, each a growing array. */
+struct kt_noted_frame {
+    const char *func;
+    uintptr_t frame_address; /* of the noting function: a frame below it is gone */
+    uint64_t first_variable;
+};
+
+struct kt_notes {
+    struct kt_noted_frame *frames;
+    uint64_t n_frames, frame_capacity;
+    struct kt_noted_variable *variables;
+    uint64_t n_variables, variable_capacity;
+};
+
+/* Where a version's read-only data lies: pointers to it may be left in migrated state. */
+struct kt_extent {
+    uintptr_t lo, hi;
+};
+
+enum { KT_MAX_EXTENTS = 16, KT_BUILD_ID_TEXT = 130, KT_POINT_TEXT = 256 };
+
+/* How a version's start ends: see update_rollback.c. */
+struct kt_handover;
+
+/*
+ * One loaded version, filled by its runtime's kitsune_init_inplace() and by the runtime that loads
+ * it; read by the runtime of the next version. Lives in the driver's state.
+ */
+struct kt_version {
+    uint64_t size; /* sizeof this structure as the version's runtime knows it */
+    uint32_t abi;
+    uint32_t generation; /* 0 for the version that the driver loaded, then counting up */
+
+    char path[PATH_MAX]; /* real path of the file */
+    char build_id[KT_BUILD_ID_TEXT];
+    void *handle; /* of dlopen */
+    struct link_map *map;
+    struct kt_extent image;
+    struct kt_extent text; /* from the first to the last executable segment */
+    struct kt_extent
+        read_only[KT_MAX_EXTENTS]; /* .rodata and the like; n_read_only 0: not known yet */
+    uint32_t n_read_only;
+    uint32_t unused;
+
+    const struct kt_registered_var *vars, *vars_end;
+    const struct kt_registered_func *funcs, *funcs_end;
+    const char *digests, *digests_end;
+    const struct kt_pair *const *pairs, *const *pairs_end;
+
+    int (*main)(int, char **, char **);
+    /* Called by the driver's signal handler. Async-signal-safe. */
+    void (*on_request)(int signal, siginfo_t *info);
+    /* Called in a forked child, before fork() returns there. Async-signal-safe. */
+    void (*on_fork_child)(void);
+    /* Called on the version's stack to run it as the successor of `handover->old`. Does not return.
+     */
+    void (*start)(struct kt_handover *handover);
+    /* Called when exit() has run the program's own handlers. */
+    void (*on_exit)(void);
+
+    struct kt_extent hand_memory; /* where hand_registered and its keys lie */
+
+    /* What the running version noted; see stackvars.c and registered.c. */
+    struct kt_notes *notes; /* of the thread that updates, set when it is quiescent */
+    struct kt_registered_var *hand_registered; /* kitsune_register_var() */
+    uint64_t n_hand_registered;
+};
+
+enum { KT_VERSION_ROOM = 16384 };
+
+/* What an old version's runtime passes to the one that takes over. */
+struct kt_handover {
+    uint64_t size;
+    struct kt_version *old;
+    struct kt_version *new_;
+    char point[KT_POINT_TEXT]; /* the update point that the main thread left from */
+
+    /* The request. */
+    char requested_path[PATH_MAX];
+    void *transformer_handle; /* library of the version pair, or NULL */
+    const struct kt_pair *transformer_pair;
+    int32_t
+        answer_fd; /* connected to doupd, or -1; may have been closed by the new version's main */
+    uint32_t strict;
+    uint32_t audit;
+    uint32_t phase;      /* enum kt_fault: how far the update has come */
+    uint32_t by_program; /* asked for by kitsune_signal_update(), not by doupd */
+    uint64_t answer_inode;
+    char nonce[40];
+    char request_directory[PATH_MAX];
+
+    /* CLOCK_MONOTONIC, nanoseconds. 0: did not happen. */
+    uint64_t requested_ns, entered_ns, verified_ns, loaded_ns, started_ns, deadline_ns;
+};
+
+enum kt_exit_kind { KT_EXIT_ATEXIT, KT_EXIT_CXA, KT_EXIT_ON_EXIT, KT_EXIT_QUICK };
+
+/* An exit handler that the program registered. Its place in libc's order is held by a handler of
+ * the driver. */
+struct kt_exit_entry {
+    void (*function)(
+        void); /* cast to what `kind` says; NULL: ran, or belongs to a version that did not start */
+    void *argument;
+    uint32_t kind;
+    uint32_t claimed;           /* the version that is starting up has registered it again */
+    struct kt_exit_entry *next; /* registered before this one */
+};
+
+/* A pthread_atfork() of the program. All members NULL: not in use. */
+struct kt_fork_entry {
+    void (*prepare)(void);
+    void (*parent)(void);
+    void (*child)(void);
+    uint32_t claimed;
+    uint32_t unused;
+    struct kt_fork_entry *next; /* registered before this one */
+    struct kt_fork_entry *previous;
+};
+
+/* Memory of an earlier update that something still points to: read-only pages of a version, or,
+ * with `handle`, a whole object (a version with symbols that have no counterpart, a transformer
+ * library). */
+struct kt_kept_range {
+    uintptr_t lo, hi;
+    void *handle;
+};
+
+enum { KT_MAX_KEPT = 512 };
+
+enum kt_on_failure { KT_ON_FAILURE_RESUME, KT_ON_FAILURE_ABORT };
+
+/* Places where a test can make an update fail: one for each phase. */
+enum kt_fault {
+    KT_FAULT_NONE,
+    KT_FAULT_REQUEST,
+    KT_FAULT_VERIFY,
+    KT_FAULT_QUIESCE,
+    KT_FAULT_LOAD,
+    KT_FAULT_START,
+    KT_FAULT_MIGRATE,
+    KT_FAULT_COMMIT,
+    KT_FAULT_COUNT
+};
+
+/*
+ * State that outlasts versions. Written by the driver at start, then by the thread that updates,
+ * except where a member says otherwise.
+ */
+struct kt_state {
+    uint64_t size;
+    struct kt_extent region; /* the mapping that holds this state and all that hangs from it */
+
+    /* The original start. `argv` is the driver's copy: never handed out itself. */
+    int32_t argc;
+    int32_t signal;
+    char **argv;
+    char program[64];    /* base name of the version's file at start */
+    uint32_t start_uid;  /* effective, at start: the request directory is this user's */
+    uint32_t on_failure; /* enum kt_on_failure */
+    uint32_t quiet;
+    uint32_t fault;                   /* enum kt_fault */
+    uint64_t timeout_ms;              /* default time limit of an update, 0: none */
+    char bench_path[PATH_MAX];        /* -b, or "" */
+    char log_directory[PATH_MAX];     /* --log-dir, or "" */
+    char request_directory[PATH_MAX]; /* "" if there is none that can be trusted */
+    char driver_path[PATH_MAX];
+
+    /* Versions: the running one, and during an update the next. */
+    struct kt_version *versions[2]; /* KT_VERSION_ROOM bytes each, so that the structure can grow */
+    uint32_t current; /* index of the version that the driver's signal handler talks to */
+    uint32_t update_count;
+    char last_outcome[128];
+
+    /* kitsune_signal_update() and kitsune_set_next_version(). */
+    char next_version[PATH_MAX];
+    /* Written by signal handlers, read at update points. */
+    volatile sig_atomic_t self_requested;
+
+    uint32_t log_pid;  /* the process that opened the log */
+    int32_t log_fd;    /* -1: not open, -2: gave up */
+    int32_t update_fd; /* eventfd, -1: not created */
+    uint64_t log_inode;
+    uint64_t update_fd_inode;
+    char log_name[64]; /* kitsune_logging_init() */
+
+    struct kt_exit_entry *exits; /* latest first */
+    struct kt_fork_entry *forks; /* latest first */
+    struct kt_fork_entry *first_fork;
+    void *tracked; /* kitsune_malloc(): see alloctrack.c */
+
+    struct kt_kept_range kept[KT_MAX_KEPT];
+    uint32_t n_kept;
+
+    /* The timer that interrupts calls that would block between the test for an update and its
+     * point. Signal handler. */
+    int32_t timer;
+    uint32_t timer_exists;
+    uint32_t timer_pid; /* timers are not inherited by fork */
+};
+
+struct kt_host {
+    uint64_t magic;
+    uint32_t abi;
+    uint32_t size;
+    struct kt_state *state;
+
+    /* Memory in the state's region, zeroed, never freed; NULL when it is used up. */
+    void *(*allocate)(size_t size);
+    /* Runs `entry(argument)` on the stack that is not in use. Returns only after
+     * return_to_old_stack(), with its code. */
+    int (*run_on_other_stack)(void (*entry)(void *), void *argument);
+    /* Goes back to where the latest run_on_other_stack() was called. */
+    void (*return_to_old_stack)(int code);
+    /* The stack that is not in use, and giving its pages back. */
+    struct kt_extent (*other_stack)(void);
+    void (*release_other_stack)(void);
+    /* Registers an exit handler: 0 or -1. */
+    int (*register_exit)(enum kt_exit_kind kind, void (*function)(void), void *argument);
+    /* Registers handlers of fork(): 0 or -1. */
+    int (*register_fork)(void (*prepare)(void), void (*parent)(void), void (*child)(void));
+    /* Writes the process's record anew: 0 or -1. Async-signal-safe. */
+    int (*write_record)(void);
+};
+
+/*
+ * The entry that the driver looks up in every version, by the name that builds for the original
+ * link with. Fills `version`; `size` is set by the caller to the size of the structure that it has
+ * room for. Returns 0, or a KT error number. With `version` NULL only the host is made known.
+ */
+typedef int (*kt_init_fn)(const struct kt_host *host, struct kt_version *version);
+#define KT_INIT_NAME "kitsune_init_inplace"
+/* Exported by the driver, for code that runs before kitsune_init_inplace(): constructors. */
+#define KT_DRIVER_HOST_NAME "kt_driver_host"
+
+#endif

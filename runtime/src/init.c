@@ -1,0 +1,104 @@
+/*
+ * init.c - how a version meets its driver.
+ *
+ * kitsune_init_inplace() is called once per version, before its main. It does not run anything and allocates nothing: it
+ * describes the version to the driver and takes note of the host.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kitsune.h"
+#include "runtime.h"
+
+struct kt_runtime kt_runtime;
+volatile sig_atomic_t kt_attention;
+
+/* The linker's names for the ends of the sections that kcc fills; NULL in a version that has none. */
+#define SECTION(type, name)                                                                                            \
+    extern type __start_##name[] __attribute__((weak, visibility("hidden")));                                          \
+    extern type __stop_##name[] __attribute__((weak, visibility("hidden")))
+
+SECTION(const struct kt_registered_var, kitsune_vars);
+SECTION(const struct kt_registered_func, kitsune_funcs);
+SECTION(const char, kitsune_digests);
+SECTION(const struct kt_pair *const, kitsune_pairs);
+
+/* What transformer libraries call has to be in every version, whether the program itself calls it or not: one function
+ * of each object of the library that nothing else pulls in. */
+__attribute__((used)) static void *const kt_for_transformers[] = {(void *)transform_make_closure};
+
+KT_PUBLIC int kitsune_init_inplace(const struct kt_host *host, struct kt_version *version);
+
+/* Looked for in a file before it is loaded: the interface that this version's runtime was built with. */
+KT_PUBLIC const uint32_t kt_version_abi = KT_HOST_ABI;
+
+/* exit() in a version that has not come to its update point. */
+static void on_exit_begins(void) {
+    struct kt_failure failure = {0};
+    if (kt_runtime.mode != KT_MODE_STARTING)
+        return;
+    kt_fail(&failure, KT_START_ENDED, kt_runtime.handover->point);
+    kt_roll_back(&failure);
+}
+
+static void run_as_successor(struct kt_handover *handover) {
+    kt_runtime.handover = handover;
+    kt_runtime.mode = KT_MODE_STARTING;
+    kt_attention = 1;
+    kt_enter_phase(KT_FAULT_START);
+    kt_migration_begin();
+    void (*prestart)(void) = (void (*)(void))dlsym(kt_runtime.self->handle, "_kitsune_prestart_xform");
+    if (prestart)
+        prestart();
+
+    /* A fresh copy: the program may write to its arguments, and the old version may have. */
+    const struct kt_state *s = kt_runtime.state;
+    size_t bytes = ((size_t)s->argc + 1) * sizeof(char *);
+    for (int i = 0; i < s->argc; i++)
+        bytes += strlen(s->argv[i]) + 1;
+    char **argv = malloc(bytes);
+    struct kt_failure failure = {0};
+    if (!argv) {
+        kt_fail(&failure, KT_NO_MEMORY, "starting the new version");
+        kt_roll_back(&failure);
+    }
+    char *text = (char *)(argv + s->argc + 1);
+    for (int i = 0; i < s->argc; i++) {
+        argv[i] = strcpy(text, s->argv[i]);
+        text += strlen(text) + 1;
+    }
+    argv[s->argc] = NULL;
+    int status = kt_runtime.self->main(s->argc, argv, environ);
+    exit(status);
+}
+
+int kitsune_init_inplace(const struct kt_host *host, struct kt_version *version) {
+    __asm__ volatile("" ::"r"(kt_interface)); /* the table's only use: to be linked */
+    if (!host || host->magic != KT_HOST_MAGIC || host->abi != KT_HOST_ABI)
+        return KT_HOST_ABI_MISMATCH;
+    kt_runtime.host = host;
+    kt_runtime.state = host->state;
+    if (!version)
+        return 0;
+    kt_runtime.self = version;
+    kt_runtime.mode = KT_MODE_RUNNING;
+    version->abi = KT_HOST_ABI;
+    version->vars = __start_kitsune_vars;
+    version->vars_end = __stop_kitsune_vars;
+    version->funcs = __start_kitsune_funcs;
+    version->funcs_end = __stop_kitsune_funcs;
+    version->digests = __start_kitsune_digests;
+    version->digests_end = __stop_kitsune_digests;
+    version->pairs = __start_kitsune_pairs;
+    version->pairs_end = __stop_kitsune_pairs;
+    version->on_request = kt_on_request;
+    version->on_fork_child = kt_on_fork_child;
+    version->start = run_as_successor;
+    version->on_exit = on_exit_begins;
+    version->main = (int (*)(int, char **, char **))dlsym(version->handle, "main");
+    kt_describe_image(version);
+    return 0;
+}

@@ -1,0 +1,165 @@
+/*
+ * kept.c - what stays of an old version after its commit, and when it goes.
+ *
+ * Pages of read-only data that migrated state points into (string literals) are put aside while the image is unloaded and put back at
+ * their address. A version with symbols that the new one can't answer for, and a transformer library whose data
+ * became part of the state, stay loaded as a whole. The sweep of each later update shows whether anything still points there.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <link.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "engine.h"
+#include "migration.h"
+
+static bool hit[KT_MAX_KEPT];
+static struct kt_extent transformer;
+static struct kt_extent transformer_headers; /* before its code: tables of the linker, not data */
+static bool transformer_hit;
+
+struct query {
+    uintptr_t base;
+    struct kt_extent extent, text;
+};
+
+static int visit(struct dl_phdr_info *info, size_t size, void *context) {
+    (void)size;
+    struct query *q = context;
+    if (info->dlpi_addr != q->base)
+        return 0;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+        if (p->p_type != PT_LOAD)
+            continue;
+        uintptr_t lo = info->dlpi_addr + p->p_vaddr, hi = (lo + p->p_memsz + page) & ~page;
+        if (!q->extent.hi || (lo & ~page) < q->extent.lo)
+            q->extent.lo = lo & ~page;
+        if (hi > q->extent.hi)
+            q->extent.hi = hi;
+        if ((p->p_flags & PF_X) && !q->text.hi)
+            q->text = (struct kt_extent){lo, lo + p->p_memsz};
+    }
+    return 1;
+}
+
+static struct query ask(void *handle) {
+    struct query q = {0};
+    struct link_map *map;
+    if (handle && !dlinfo(handle, RTLD_DI_LINKMAP, &map)) {
+        q.base = map->l_addr;
+        dl_iterate_phdr(visit, &q);
+    }
+    return q;
+}
+
+struct kt_extent kt_object_extent(void *handle) {
+    return ask(handle).extent;
+}
+
+struct kt_extent kt_kept_begin(void) {
+    const struct kt_state *s = kt_runtime.state;
+    struct kt_extent all = {UINTPTR_MAX, 0};
+    memset(hit, 0, sizeof hit);
+    struct query q = ask(kt_runtime.handover->transformer_handle);
+    transformer = q.extent;
+    transformer_headers = (struct kt_extent){q.extent.lo, q.text.lo};
+    transformer_hit = false;
+    if (transformer.hi)
+        all = transformer;
+    for (uint32_t i = 0; i < s->n_kept; i++) {
+        if (s->kept[i].lo < all.lo)
+            all.lo = s->kept[i].lo;
+        if (s->kept[i].hi > all.hi)
+            all.hi = s->kept[i].hi;
+    }
+    return all.hi ? all : (struct kt_extent){0, 0};
+}
+
+static bool within(const struct kt_extent *e, uintptr_t value) {
+    return value >= e->lo && value < e->hi;
+}
+
+void kt_kept_watch(void *context, uintptr_t value) {
+    (void)context;
+    const struct kt_state *s = kt_runtime.state;
+    if (within(&transformer, value) && !within(&transformer_headers, value))
+        transformer_hit = true;
+    for (uint32_t i = 0; i < s->n_kept; i++)
+        if (value >= s->kept[i].lo && value < s->kept[i].hi)
+            hit[i] = true;
+}
+
+void kt_kept_release_unused(void) {
+    struct kt_state *s = kt_runtime.state;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < s->n_kept; i++) {
+        if (hit[i]) {
+            s->kept[n++] = s->kept[i];
+            continue;
+        }
+        if (s->kept[i].handle)
+            dlclose(s->kept[i].handle);
+        else
+            munmap((void *)s->kept[i].lo, s->kept[i].hi - s->kept[i].lo);
+    }
+    s->n_kept = n;
+    memset(hit, 0, sizeof hit);
+}
+
+static bool keep(uintptr_t lo, uintptr_t hi, void *handle) {
+    struct kt_state *s = kt_runtime.state;
+    if (s->n_kept == KT_MAX_KEPT)
+        return false;
+    s->kept[s->n_kept++] = (struct kt_kept_range){lo, hi, handle};
+    return true;
+}
+
+/* A private copy of the pages, to be moved to where they were. */
+static void *put_aside(const struct kt_range *r) {
+    size_t size = r->hi - r->lo;
+    void *copy = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (copy == MAP_FAILED)
+        return NULL;
+    memcpy(copy, (void *)r->lo, size);
+    mprotect(copy, size, PROT_READ);
+    return copy;
+}
+
+uint64_t kt_kept_unload(struct kt_version *old, bool whole) {
+    static struct kt_range ranges[KT_MAX_KEPT];
+    static void *aside[KT_MAX_KEPT];
+    const struct kt_state *s = kt_runtime.state;
+    size_t n = kt_engine_kept_ranges(ranges, KT_MAX_KEPT);
+    uint64_t bytes = 0;
+    kt_disarm_finalizers(old);
+    whole |= n > KT_MAX_KEPT - s->n_kept;
+    for (size_t i = 0; i < n && !whole; i++)
+        if (!(aside[i] = put_aside(&ranges[i])))
+            whole = true;
+    /* Objects go back to the allocators they came from, which may be the old version's own. */
+    kt_engine_commit();
+    if (whole) {
+        keep(old->image.lo, old->image.hi, old->handle);
+        return old->image.hi - old->image.lo;
+    }
+    dlclose(old->handle);
+    for (size_t i = 0; i < n; i++) {
+        size_t size = ranges[i].hi - ranges[i].lo;
+        if (mremap(aside[i], size, size, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)ranges[i].lo) == MAP_FAILED)
+            continue;
+        keep(ranges[i].lo, ranges[i].hi, NULL);
+        bytes += size;
+    }
+    return bytes;
+}
+
+void kt_kept_unload_transformer(void *handle) {
+    if (!handle)
+        return;
+    if (!transformer_hit || !keep(transformer.lo, transformer.hi, handle))
+        dlclose(handle);
+}

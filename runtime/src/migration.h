@@ -1,0 +1,29 @@
+/*
+ * migration.h - what the files of the migration and the commit share.
+ */
+#ifndef KT_MIGRATION_H
+#define KT_MIGRATION_H
+
+#include "kitsune.h"
+#include "runtime.h"
+
+/* The transformer written by hand for that variable of the new version, or NULL. */
+xform_fn_t kt_written_transformer(const char *key);
+/* The address and size of a variable of the new version, or NULL. */
+void *kt_new_address(const char *key, uint64_t *size);
+/* Forgets the migration. */
+void kt_migration_end(void);
+
+/* Memory kept from earlier updates: kept.c. */
+/* The range that holds all of it and the transformer library in use; empty if there is none. */
+struct kt_extent kt_kept_begin(void);
+void kt_kept_watch(void *context, uintptr_t value);
+/* Gives back what nothing points to any more. After the sweep. */
+void kt_kept_release_unused(void);
+/* Releases the old objects and unloads the old version, except what is still pointed to. `whole`: all of it stays. Returns the bytes kept. */
+uint64_t kt_kept_unload(struct kt_version *old, bool whole);
+/* Keeps the transformer library if something points into it, else unloads it. */
+void kt_kept_unload_transformer(void *handle);
+struct kt_extent kt_object_extent(void *handle);
+
+#endif

@@ -1,0 +1,348 @@
+/*
+ * sweep.c - the one pass over the program's memory after the walk.
+ *
+ * Looks at every aligned word of private writable memory that is present, and rewrites those that point into the old image or to (into) an object
+ * that moved. Left alone: what the embedder excludes, the engine's own memory, malloc's own lists (which hold addresses of
+ * chunk headers, that lie in the last bytes of the block before), the old objects themselves, and this function's own frames.
+ *
+ * Words are tested in blocks of 64 against a few ranges (sweep_test.c); only blocks with a hit are looked at word by word. What can't be
+ * translated is noted: in the old image it keeps that page mapped, in an object it keeps the object from being freed.
+ */
+#define _GNU_SOURCE
+#include "sweep.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define NO_SANITIZE __attribute__((no_sanitize("address")))
+
+struct sweep {
+    struct kt_engine *e;
+    struct kt_sweep_ranges test;
+    struct kt_range image, watched;
+    struct kt_range *skip; /* ascending, disjoint */
+    size_t n_skip;
+    int pagemap;
+    uint64_t *entries; /* a piece of pagemap */
+};
+
+#define PAGE ((uintptr_t)4096)
+#define PAGEMAP_PIECE 8192 /* pages per read */
+#define PAGE_PRESENT ((uint64_t)3 << 62) /* present or swapped */
+
+static void keep(struct sweep *s, uintptr_t where, uintptr_t value, enum kt_translation why) {
+    struct kt_engine *e = s->e;
+    e->stats.sweep_kept_pointers++;
+    if (e->n_kept < KT_KEPT_WORDS)
+        e->kept[e->n_kept++] = (struct kt_kept_word){where, value, why};
+    if (value - s->image.lo < s->image.hi - s->image.lo) {
+        uintptr_t page = (value - s->image.lo) / PAGE;
+        e->kept_pages[page / 64] |= (uint64_t)1 << page % 64;
+    }
+}
+
+static void rewrite(struct sweep *s, uintptr_t *word, uintptr_t value) {
+    kt_engine_write(s->e, word, value, sizeof value, false);
+}
+
+static void image_word(struct sweep *s, uintptr_t *word, uintptr_t value) {
+    struct kt_engine *e = s->e;
+    uintptr_t new_;
+    enum kt_translation how = KT_UNTRANSLATABLE;
+    enum kt_resolved region = kt_engine_resolve_region(e, value, &new_);
+    if (region == KT_RESOLVED)
+        how = KT_TRANSLATED;
+    else if (region == KT_RESOLVED_NOT)
+        how = e->config.translate(e->config.translate_context, value, false, &new_);
+    switch (how) {
+    case KT_TRANSLATED:
+        if (new_ != value) {
+            rewrite(s, word, new_);
+            e->stats.sweep_image_pointers++;
+        }
+        break;
+    case KT_KEEP_MAPPED:
+    case KT_UNTRANSLATABLE:
+        keep(s, (uintptr_t)word, value, how);
+        break;
+    case KT_NOT_A_POINTER:
+        break;
+    }
+}
+
+/* True if `p` lies in an object that moved: that memory goes away, and must stay as it is in case the old version goes on. */
+static bool in_moved(const struct kt_engine *e, uintptr_t p) {
+    struct kt_place place;
+    return kt_forward_code(&e->forward, p) != 0 && kt_forward_find(&e->forward, p, &place) &&
+           place.new_ != place.old && p - place.old < place.size;
+}
+
+static void moved_word(struct sweep *s, uintptr_t *word, uintptr_t value) {
+    struct kt_engine *e = s->e;
+    struct kt_place place;
+    uintptr_t new_;
+    if (kt_forward_code(&e->forward, value) == 0 &&
+        (value % 32 != 0 || kt_forward_code(&e->forward, value - 1) == 0) &&
+        (value < e->regions_lo || value >= e->regions_hi))
+        return;
+    enum kt_resolved how = kt_engine_resolve(e, value, &new_, &place);
+    if (how != KT_RESOLVED && how != KT_RESOLVED_DROPPED)
+        return;
+    if (place.old != 0 && kt_heap_is_link(&e->heap, (uintptr_t)word, value, place.old))
+        return;
+    if (how == KT_RESOLVED) {
+        rewrite(s, word, new_);
+        e->stats.sweep_moved_pointers++;
+        return;
+    }
+    keep(s, (uintptr_t)word, value, KT_UNTRANSLATABLE);
+    if (place.old != 0 && !kt_forward_pin(&e->forward, &place))
+        kt_migration_fail(KT_CODE_NO_MEMORY, "no memory for the notes of the migration");
+}
+
+NO_SANITIZE static void look(struct sweep *s, uintptr_t *words, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        uintptr_t value = words[i];
+        if (!kt_sweep_hit(&s->test, value) || in_moved(s->e, (uintptr_t)&words[i]))
+            continue;
+        if (value - s->image.lo < s->image.hi - s->image.lo)
+            image_word(s, &words[i], value);
+        else if (value - s->watched.lo < s->watched.hi - s->watched.lo)
+            s->e->config.watch(s->e->config.translate_context, value);
+        else
+            moved_word(s, &words[i], value);
+    }
+}
+
+/* [lo, hi): present, writable, nothing to skip in it. */
+static void sweep_words(struct sweep *s, uintptr_t lo, uintptr_t hi) {
+    lo = (lo + 7) & ~(uintptr_t)7;
+    hi &= ~(uintptr_t)7;
+    if (lo >= hi)
+        return;
+    uintptr_t *words = (uintptr_t *)lo;
+    size_t n = (hi - lo) / sizeof *words;
+    s->e->stats.bytes_swept += hi - lo;
+    while (n > 0) {
+        size_t clean = kt_sweep_clean(&s->test, words, n);
+        words += clean;
+        n -= clean;
+        size_t some = n < KT_SWEEP_BLOCK ? n : KT_SWEEP_BLOCK;
+        look(s, words, some);
+        words += some;
+        n -= some;
+    }
+}
+
+/* Present memory without the parts to skip. */
+static void sweep_present(void *context, uintptr_t lo, uintptr_t hi) {
+    struct sweep *s = context;
+    size_t at = 0, end = s->n_skip;
+    while (at < end) {
+        size_t mid = (at + end) / 2;
+        if (s->skip[mid].hi <= lo)
+            at = mid + 1;
+        else
+            end = mid;
+    }
+    for (; at < s->n_skip && s->skip[at].lo < hi; at++) {
+        if (s->skip[at].lo > lo)
+            sweep_words(s, lo, s->skip[at].lo);
+        lo = s->skip[at].hi;
+        if (lo >= hi)
+            return;
+    }
+    sweep_words(s, lo, hi);
+}
+
+static void sweep_mapping(struct sweep *s, uintptr_t lo, uintptr_t hi) {
+    /* A mapping that lies in one skipped range need not be looked up. */
+    for (size_t i = 0; i < s->n_skip; i++)
+        if (s->skip[i].lo <= lo && s->skip[i].hi >= hi)
+            return;
+    if (kt_sweep_present(s->pagemap, lo, hi, s, sweep_present))
+        return;
+    uintptr_t start = lo;
+    for (uintptr_t at = lo; at < hi;) {
+        size_t pages = (hi - at) / PAGE;
+        if (pages > PAGEMAP_PIECE)
+            pages = PAGEMAP_PIECE;
+        ssize_t got = s->pagemap < 0 ? -1
+                                     : pread(s->pagemap, s->entries, pages * sizeof *s->entries,
+                                             (off_t)(at / PAGE * sizeof *s->entries));
+        if (got < (ssize_t)sizeof *s->entries) {
+            sweep_present(s, start, hi);
+            return;
+        }
+        pages = (size_t)got / sizeof *s->entries;
+        for (size_t i = 0; i < pages; i++, at += PAGE) {
+            if ((s->entries[i] & PAGE_PRESENT) != 0)
+                continue;
+            if (start < at)
+                sweep_present(s, start, at);
+            start = at + PAGE;
+        }
+    }
+    if (start < hi)
+        sweep_present(s, start, hi);
+}
+
+/* What is not to be looked at. */
+
+static void sort_ranges(struct kt_range *list, size_t n) {
+    for (size_t i = 1; i < n; i++) {
+        struct kt_range moving = list[i];
+        size_t at = i;
+        for (; at > 0 && list[at - 1].lo > moving.lo; at--)
+            list[at] = list[at - 1];
+        list[at] = moving;
+    }
+}
+
+static bool collect_skip(struct sweep *s, const struct kt_maps *maps, uintptr_t frame) {
+    struct kt_engine *e = s->e;
+    size_t n = 0;
+    struct kt_range *list = kt_own_map(
+        &e->own, (e->own.n_segments + e->config.n_excluded + maps->n + 8) * sizeof *list);
+    if (list == NULL)
+        return false;
+    list[n++] = (struct kt_range){(uintptr_t)e, (uintptr_t)(e + 1)};
+    if (s->image.hi > s->image.lo)
+        list[n++] = s->image;
+    if (e->heap.main_arena.hi != 0)
+        list[n++] = e->heap.main_arena;
+    /* From the deepest point of the stack to the caller of kt_engine_sweep: values under way are held there. */
+    const struct kt_mapping *stack = kt_maps_find(maps, frame);
+    if (stack != NULL)
+        list[n++] = (struct kt_range){stack->lo, frame};
+    for (size_t i = 0; i < e->own.n_segments; i++)
+        list[n++] = e->own.segments[i];
+    for (size_t i = 0; i < e->config.n_excluded; i++)
+        if (e->config.excluded[i].hi > e->config.excluded[i].lo)
+            list[n++] = e->config.excluded[i];
+    for (size_t i = 0; i < maps->n; i++) {
+        const struct kt_mapping *m = &maps->list[i];
+        const uint32_t plain = KT_MAP_READ | KT_MAP_WRITE | KT_MAP_PRIVATE;
+        size_t header = (m->flags & (plain | KT_MAP_FILE | KT_MAP_DEVICE)) == plain
+                            ? kt_heap_arena_header(&e->heap, m->lo, m->hi)
+                            : 0;
+        if (header != 0)
+            list[n++] = (struct kt_range){m->lo, m->lo + header};
+    }
+    sort_ranges(list, n);
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (kept > 0 && list[i].lo <= list[kept - 1].hi) {
+            if (list[i].hi > list[kept - 1].hi)
+                list[kept - 1].hi = list[i].hi;
+        } else {
+            list[kept++] = list[i];
+        }
+    }
+    s->skip = list;
+    s->n_skip = kept;
+    return true;
+}
+
+static void set_tests(struct sweep *s) {
+    struct kt_engine *e = s->e;
+    struct kt_range ranges[KT_SWEEP_RANGES];
+    size_t n = kt_forward_moved_ranges(&e->forward, ranges, KT_SWEEP_RANGES - 3);
+    if (s->watched.hi > s->watched.lo)
+        ranges[n++] = s->watched;
+    if (s->image.hi > s->image.lo)
+        ranges[n++] = s->image;
+    /* Noted locals, on the old stack. */
+    if (e->regions_lo < e->regions_hi &&
+        (e->regions_lo < s->image.lo || e->regions_hi > s->image.hi)) {
+        struct kt_range outside = {UINTPTR_MAX, 0};
+        for (size_t i = 0; i < e->n_regions; i++) {
+            const struct kt_region *region = &e->regions[i];
+            if (region->old >= s->image.lo && region->old + region->old_size <= s->image.hi)
+                continue;
+            if (region->old < outside.lo)
+                outside.lo = region->old;
+            if (region->old + region->old_size > outside.hi)
+                outside.hi = region->old + region->old_size;
+        }
+        if (outside.lo < outside.hi)
+            ranges[n++] = outside;
+    }
+    kt_sweep_set_ranges(&s->test, ranges, n);
+}
+
+static int sweep_all(struct kt_engine *e, uintptr_t frame) {
+    struct sweep s = {
+        .e = e, .image = e->config.old_image, .watched = e->config.watched, .pagemap = -1};
+    struct kt_maps maps;
+    set_tests(&s);
+    if (s.test.n == 0)
+        return 0;
+    s.entries = kt_own_alloc(&e->own, PAGEMAP_PIECE * sizeof *s.entries);
+    int error = s.entries == NULL ? -ENOMEM : kt_maps_read(&e->own, &maps);
+    if (error != 0) {
+        kt_migration_fail(KT_CODE_SWEEP, "the mappings of the process can't be read: %s",
+                          strerror(-error));
+        return error;
+    }
+    /* The journal may need a segment while the mappings are swept: it is not among `maps`, so it is not seen. */
+    if (!collect_skip(&s, &maps, frame)) {
+        kt_migration_fail(KT_CODE_NO_MEMORY, "no memory for the notes of the migration");
+        return -ENOMEM;
+    }
+    s.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    const uint32_t wanted = KT_MAP_READ | KT_MAP_WRITE | KT_MAP_PRIVATE;
+    for (size_t i = 0; i < maps.n && e->error_code == 0; i++) {
+        const struct kt_mapping *m = &maps.list[i];
+        if ((m->flags & (wanted | KT_MAP_DEVICE)) == wanted)
+            sweep_mapping(&s, m->lo, m->hi);
+    }
+    if (s.pagemap >= 0)
+        close(s.pagemap);
+    return e->error_code != 0 ? -ECANCELED : 0;
+}
+
+__attribute__((noinline)) int kt_engine_sweep(void) {
+    struct kt_engine *e = kt_engine_current;
+    if (e == NULL)
+        return -EINVAL;
+    kt_engine_run(e);
+    kt_engine_settle(e, true);
+    kt_engine_apply_pending(e);
+    if (e->error_code != 0)
+        return -ECANCELED;
+    uint64_t start = kt_engine_clock();
+    int result = sweep_all(e, (uintptr_t)__builtin_frame_address(0));
+    e->stats.sweep_ns += kt_engine_clock() - start;
+    return result;
+}
+
+const struct kt_kept_word *kt_engine_kept_words(size_t *n) {
+    struct kt_engine *e = kt_engine_current;
+    *n = e == NULL ? 0 : e->n_kept;
+    return e == NULL ? NULL : e->kept;
+}
+
+size_t kt_engine_kept_ranges(struct kt_range *out, size_t max) {
+    struct kt_engine *e = kt_engine_current;
+    size_t n = 0;
+    if (e == NULL)
+        return 0;
+    const struct kt_range image = e->config.old_image;
+    for (uintptr_t page = 0; image.lo + page * PAGE < image.hi; page++) {
+        if ((e->kept_pages[page / 64] >> page % 64 & 1) == 0)
+            continue;
+        uintptr_t lo = image.lo + page * PAGE;
+        if (n > 0 && n <= max && out[n - 1].hi == lo) {
+            out[n - 1].hi = lo + PAGE;
+            continue;
+        }
+        if (n < max)
+            out[n] = (struct kt_range){lo, lo + PAGE};
+        n++;
+    }
+    return n;
+}

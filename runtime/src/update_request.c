@@ -1,0 +1,193 @@
+/*
+ * update_request.c - phase 1: a request comes in by signal, waits, and is taken at an update point.
+ *
+ * The handler checks the request and raises the flag. Calls that block return EINTR; one that began just after the program's
+ * last test is interrupted by a timer that is re-armed until the update point is reached or the request has ended. A signal without a valid
+ * request does nothing. While an update is under way the handler does nothing: doupd sees the file PID.active.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kitsune.h"
+#include "runtime.h"
+
+enum { FIRST_WAKE_MS = 5, SLOW_WAKE_MS = 50, SLOW_AFTER_MS = 1000 };
+
+/* The request that waits. Written by the handler while the signal is blocked; taken by the thread that updates. */
+static struct kt_request waiting;
+static volatile sig_atomic_t is_waiting;
+static uint64_t waiting_since_ns;
+
+uint64_t kt_now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * UINT64_C(1000000000) + (uint64_t)t.tv_nsec;
+}
+
+/* The timer of the kernel, without libc's bookkeeping: it is used in a signal handler and outlives versions. */
+static void wake_again(void) {
+    struct kt_state *s = kt_runtime.state;
+    if (!s->timer_exists) {
+        struct sigevent event;
+        memset(&event, 0, sizeof event);
+        event.sigev_notify = SIGEV_SIGNAL;
+        event.sigev_signo = s->signal;
+        int id;
+        if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &id))
+            return;
+        s->timer = id;
+        s->timer_exists = 1;
+    }
+    int ms = kt_now_ns() - waiting_since_ns < SLOW_AFTER_MS * UINT64_C(1000000) ? FIRST_WAKE_MS
+                                                                              : SLOW_WAKE_MS;
+    struct itimerspec once = {.it_value = {0, ms * 1000000L}};
+    syscall(SYS_timer_settime, s->timer, 0, &once, NULL);
+}
+
+static void stop_waking(void) {
+    struct kt_state *s = kt_runtime.state;
+    if (s->timer_exists)
+        syscall(SYS_timer_delete, s->timer);
+    s->timer_exists = 0;
+}
+
+static void show_pending(bool pending) {
+    struct kt_state *s = kt_runtime.state;
+    uint64_t value = 1;
+    if (s->update_fd < 0 || !kt_is_same_file(s->update_fd, s->update_fd_inode, 0))
+        return;
+    ssize_t n = pending ? write(s->update_fd, &value, sizeof value)
+                        : read(s->update_fd, &value, sizeof value);
+    (void)n; /* full or empty already: as wanted */
+}
+
+static void stop_waiting(void) {
+    is_waiting = 0;
+    stop_waking();
+    show_pending(kt_runtime.state->self_requested);
+    kt_attention = kt_runtime.mode == KT_MODE_STARTING || kt_runtime.state->self_requested;
+}
+
+static void remove_file(const char *directory, const char *suffix) {
+    char path[PATH_MAX + 64];
+    kt_request_path(path, sizeof path, directory, (long)getpid(), suffix);
+    unlink(path);
+}
+
+static bool expired(const struct kt_request *r) {
+    return r->deadline_ns && kt_now_ns() > r->deadline_ns;
+}
+
+static bool meant_for_this_process(const struct kt_request *r) {
+    return !r->start_time || r->start_time == kt_process_start_time((long)getpid());
+}
+
+void kt_on_request(int signal, siginfo_t *info) {
+    (void)signal;
+    static struct kt_request incoming; /* the signal is blocked here: no second one at once */
+    char room[64];
+    if (kt_runtime.mode != KT_MODE_RUNNING)
+        return;
+    const char *wrong = kt_request_read(&incoming, kt_request_directory(room), ".request");
+    bool valid = !wrong && !expired(&incoming) && meant_for_this_process(&incoming);
+    if (!valid) {
+        if (is_waiting) {
+            if (!wrong)
+                remove_file(incoming.directory, ".request");
+            stop_waiting(); /* withdrawn, or out of time */
+        }
+        return;
+    }
+    if (!is_waiting || strcmp(incoming.nonce, waiting.nonce)) {
+        if (info && info->si_code == SI_TIMER)
+            return; /* a late tick: the request's own signal is to come */
+        memcpy(&waiting, &incoming, sizeof waiting);
+        waiting_since_ns = kt_now_ns();
+        is_waiting = 1;
+        kt_attention = 1;
+        show_pending(true);
+    }
+    wake_again();
+}
+
+void kt_on_fork_child(void) {
+    /* The request is the parent's. */
+    is_waiting = 0;
+    kt_attention = kt_runtime.mode == KT_MODE_STARTING || kt_runtime.state->self_requested;
+    /* The eventfd is shared with the parent: draining it here would hide the parent's request from it. */
+    kt_runtime.state->update_fd = -1;
+}
+
+bool kt_request_pending(void) {
+    return is_waiting || kt_runtime.state->self_requested;
+}
+
+static int take_from_program(struct kt_request *request, struct kt_failure *failure) {
+    struct kt_state *s = kt_runtime.state;
+    s->self_requested = 0;
+    memset(request, 0, sizeof *request);
+    request->by_program = true;
+    request->requested_ns = kt_now_ns();
+    request->timeout_ms = s->timeout_ms;
+    if (!s->next_version[0]) {
+        kt_fail(failure, KT_NO_NEXT_VERSION);
+        return 1;
+    }
+    strcpy(request->path, s->next_version);
+    s->next_version[0] = '\0';
+    return 1;
+}
+
+/* Claims the waiting request: from here on doupd can't withdraw it. */
+static int claim(struct kt_request *request) {
+    char from[PATH_MAX + 64], to[PATH_MAX + 64];
+    kt_request_path(from, sizeof from, waiting.directory, (long)getpid(), ".request");
+    kt_request_path(to, sizeof to, waiting.directory, (long)getpid(), ".active");
+    if (rename(from, to))
+        return 0;
+    /* Read again: what counts is the file that was claimed. */
+    if (kt_request_read(request, waiting.directory, ".active") || expired(request) ||
+        !meant_for_this_process(request)) {
+        unlink(to);
+        return 0;
+    }
+    return 1;
+}
+
+int kt_request_take(struct kt_request *request, struct kt_failure *failure) {
+    sigset_t one, before;
+    sigemptyset(&one);
+    sigaddset(&one, kt_runtime.state->signal);
+    pthread_sigmask(SIG_BLOCK, &one, &before);
+    int taken = is_waiting && claim(request);
+    if (!taken && kt_runtime.state->self_requested)
+        taken = take_from_program(request, failure);
+    stop_waiting();
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return taken;
+}
+
+void kt_request_finish(const char *directory, const char *nonce) {
+    if (directory[0] && nonce[0])
+        remove_file(directory, ".active");
+}
+
+KT_PUBLIC void kitsune_clear_request(void) {
+    if (kt_runtime.mode == KT_MODE_OUTSIDE)
+        return;
+    sigset_t one, before;
+    sigemptyset(&one);
+    sigaddset(&one, kt_runtime.state->signal);
+    pthread_sigmask(SIG_BLOCK, &one, &before);
+    if (is_waiting)
+        remove_file(waiting.directory, ".request");
+    kt_runtime.state->self_requested = 0;
+    stop_waiting();
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}

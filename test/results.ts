@@ -1,0 +1,38 @@
+/** What test programs print, read: how many tests passed, failed and were left out, and why. */
+
+export interface Counts {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+  /** `NAME: WHY` of tests that were left out. */
+  readonly reasons: readonly string[];
+}
+
+const lastNumber = (text: string, pattern: RegExp): number | undefined => {
+  const found = [...text.matchAll(pattern)].at(-1)?.[1];
+  return found === undefined ? undefined : Number(found);
+};
+
+const reasonsIn = (output: string): string[] => [...output.matchAll(/^SKIPPED (.+)$/gm)].map((m) => m[1]!);
+
+/** The summary that uvu prints at the end of a process; undefined if it did not get there. */
+export function readUvu(output: string): Counts | undefined {
+  const total = lastNumber(output, /^ {2}Total: +(\d+)/gm);
+  const passed = lastNumber(output, /^ {2}Passed: +(\d+)/gm);
+  const skipped = lastNumber(output, /^ {2}Skipped: +(\d+)/gm);
+  if (total === undefined || passed === undefined || skipped === undefined) return undefined;
+  return { passed, failed: total - passed, skipped, reasons: reasonsIn(output) };
+}
+
+/** cmocka's standard output, of one or several groups; undefined if there is none. */
+export function readCmocka(output: string): Counts | undefined {
+  const count = (pattern: RegExp): number =>
+    [...output.matchAll(pattern)].reduce((sum, m) => sum + Number(m[1]), 0);
+  if (!/^\[==========\].*run/m.test(output)) return undefined;
+  return {
+    passed: count(/^\[ {2}PASSED {2}\] (\d+) test/gm),
+    failed: count(/^\[ {2}FAILED {2}\] [^\n]*?(\d+) test\(s\), listed below/gm),
+    skipped: count(/^\[ {2}SKIPPED \] [^\n]*?(\d+) test\(s\), listed below/gm),
+    reasons: reasonsIn(output),
+  };
+}

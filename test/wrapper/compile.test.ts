@@ -1,0 +1,258 @@
+// Time limit: 600 s
+
+import { spawn } from 'node:child_process';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { testUnless } from '../skip.js';
+import {
+  available,
+  type CallOptions,
+  call,
+  compare,
+  filesIn,
+  kcc,
+  makeDirectory,
+  type Sources,
+  textOf,
+} from './kcc.js';
+
+const sources: Sources = {
+  'a.c':
+    '#include <stdio.h>\n#include "inc/h.h"\nstatic int counter;\nint a(int x)\n{\n    static int calls;\n    calls++;\n    return counter += x + H;\n}\n',
+  'b.c': 'int b_value = 3;\nint b(void) { return b_value; }\n',
+  'inc/h.h': '#ifndef H\n#define H 1\n#endif\nstruct pair { int a; long b; };\nextern struct pair *pairs;\n',
+  'warn.c':
+    '#define WRAP(x) (x)\nint f(int x)\n{\n    int unused = WRAP(x);\n    switch (x) {\n    case 1:\n        x++; /* fall through */\n    case 2:\n        return WRAP(x == x);\n    }\n    return 0;\n}\n',
+  'through.c':
+    'int f(int x)\n{\n    switch (x) {\n    case 1:\n        x++;\n        /* fall through */\n    case 2:\n        return x;\n    }\n    return 0;\n}\n',
+  'syntax.c': '#include "inc/h.h"\nint f(void)\n{\n    return oops +;\n}\n',
+  'include.c': '#include "nowhere.h"\nint x;\n',
+  'error.c': '#error "not today"\nint f(void) { return undeclared; }\n',
+  'hash-warning.c': '#warning "look"\nint x;\n',
+  'asm.s': '.text\n.globl asmfn\nasmfn: ret\n.section .note.GNU-stack,"",@progbits\n',
+  'pre.i': '# 1 "pre.c"\nint pre = 1;\n',
+  'latin.c': 'char text[] = "\xe4\xf6";\nint x;\n',
+  'utf.c': 'char text[] = "äö€";\nint größe;\n',
+  args: '-c @nested',
+  nested: '-O2 a.c -o "from args.o"',
+  'obj/.keep': '',
+};
+
+interface Case {
+  readonly args: string;
+  readonly input?: string;
+  /** The order or number of lines of both compilers' messages depends on what runs first. */
+  readonly compilers?: readonly string[];
+}
+
+const cases: readonly Case[] = [
+  { args: '-c a.c' },
+  { args: '-c a.c -o obj/x.o' },
+  { args: '-c a.c -oobj/x.o' },
+  { args: '-c a.c b.c' },
+  { args: '-c a.c -o /dev/null' },
+  { args: '-c a.c -o missing/x.o' },
+  { args: '-c a.c -o obj' },
+  { args: '-c a.c b.c -o c.o' },
+  { args: '-c nofile.c' },
+  { args: '-c a.c nofile.c' },
+  { args: '-c' },
+  { args: '' },
+  { args: '-c include.c' },
+  { args: '-c include.c -MD' },
+  { args: '-c syntax.c' },
+  { args: '-c syntax.c b.c' },
+  { args: '-c syntax.c -o obj/s.o -MMD -MP' },
+  { args: '-c error.c' },
+  { args: '-c hash-warning.c' },
+  { args: '-c -Werror hash-warning.c' },
+  { args: '-c -Wall -Wextra warn.c' },
+  { args: '-c -Wall -Wextra -Werror warn.c' },
+  { args: '-c -Wextra -Werror through.c' },
+  { args: '-c -fdiagnostics-color=always -Wall warn.c' },
+  { args: '-c -Wold-style-cast b.c' },
+  { args: '-c --no-such-option b.c' },
+  { args: '-c -fno-such-feature b.c' },
+  { args: '-c -std=c23x b.c' },
+  { args: '-c a.c -MD' },
+  { args: '-c a.c -MMD -MP -MF obj/d.d -MT target -o obj/x.o' },
+  { args: '-c a.c -MD -MQ $weird -o obj/x.y.o' },
+  { args: '-c a.c -MD -MF -' },
+  { args: '-c ./a.c -MD -o ./obj/a.o' },
+  { args: '-c a.c b.c -MD' },
+  { args: '-c a.c -Wp,-MMD,obj/kernel.d -o obj/x.o' },
+  { args: '-S b.c -o -', compilers: [] },
+  { args: '-S a.c -MD' },
+  { args: '-E b.c' },
+  { args: '-E b.c -o b.i' },
+  { args: '-M a.c' },
+  { args: '-MM a.c -MT x' },
+  { args: '-fsyntax-only -Wall warn.c' },
+  { args: '-c pre.i' },
+  { args: '-c asm.s' },
+  { args: '-c asm.s b.c' },
+  { args: '-x c -c -o out.o -', input: 'int from_stdin;\n' },
+  { args: '-x c -c -', input: 'int from_stdin;\n' },
+  { args: '-c -', input: 'int from_stdin;\n' },
+  { args: '-xc -E -', input: 'int from_stdin;\n' },
+  { args: '-x c inc/h.h -c -o h.o' },
+  { args: '@args' },
+  { args: '@no-such-file' },
+  { args: '-c -DX=1 -Iinc -include inc/h.h -isystem inc b.c' },
+  { args: '-c -g3 -O2 -pipe -fno-pic a.c' },
+  { args: '-c latin.c' },
+  { args: '-c utf.c' },
+  { args: '--version' },
+  { args: '-dumpmachine' },
+  { args: '-print-search-dirs' },
+  { args: '-print-file-name=libc.so.6' },
+  { args: '-v' },
+];
+
+/** clang's and gcc's own words for the temporary directory and the process differ from run to run. */
+const steady = (text: string): string => text.replace(/\/tmp\/\w[\w.-]*/g, '/tmp/X');
+
+for (const compiler of ['gcc', 'clang']) {
+  for (const { args, input, compilers } of cases) {
+    if (compilers && !compilers.includes(compiler)) continue;
+    const reason = available(compiler) ? undefined : `${compiler} is not installed`;
+    testUnless(test, reason, `as ${compiler}: ${args || '(nothing)'}`, () => {
+      const options: CallOptions = input === undefined ? {} : { input };
+      const both = compare(sources, args === '' ? [] : args.split(' '), compiler, options);
+      assert.is(steady(both.kcc.stderr), steady(both.real.stderr), 'standard error');
+      assert.is(steady(both.kcc.stdout), steady(both.real.stdout), 'standard output');
+      assert.is(both.kcc.status, both.real.status, 'exit status');
+      assert.equal(both.kcc.files, both.real.files, 'files');
+      for (const file of both.real.files.filter((f) => f.endsWith('.d') || f.endsWith('.i'))) {
+        assert.is(textOf(both.kcc.directory, file), textOf(both.real.directory, file), file);
+      }
+    });
+  }
+}
+
+test('-S writes assembly that assembles', () => {
+  const directory = makeDirectory(sources);
+  assert.is(call(kcc, ['-S', 'a.c', '-o', 'obj/a.s'], directory).status, 0);
+  assert.is(call(kcc, ['-c', 'obj/a.s', '-o', 'obj/a.o'], directory).status, 0);
+  assert.match(textOf(directory, 'obj/a.s') ?? '', /\.file\s+"a\.c"|\.globl\s+a/);
+});
+
+test('-save-temps leaves the preprocessed text and the assembly beside the object', () => {
+  const directory = makeDirectory(sources);
+  assert.is(call(kcc, ['-save-temps', '-c', 'a.c'], directory).status, 0);
+  for (const file of ['a.i', 'a.s', 'a.o']) assert.ok(existsSync(join(directory, file)), file);
+});
+
+for (const compiler of ['gcc', 'clang']) {
+  const reason = available(compiler) ? undefined : `${compiler} is not installed`;
+  testUnless(
+    test,
+    reason,
+    `as ${compiler}: the same source gives the same object, wherever the temporary files are`,
+    () => {
+      const objects = ['one', 'two'].map((name) => {
+        const directory = makeDirectory(sources);
+        const temporary = makeDirectory({ [`${name}/.keep`]: '' });
+        call(kcc, ['-g', '-O2', `-ffile-prefix-map=${directory}=.`, '-c', 'a.c'], directory, {
+          environment: { KCC_CC: compiler, TMPDIR: join(temporary, name) },
+        });
+        return textOf(directory, 'a.o');
+      });
+      assert.ok(objects[0]);
+      assert.ok(objects[0] === objects[1], 'the objects differ');
+    },
+  );
+
+  testUnless(test, reason, `as ${compiler}: debuggers and symbol tables name the user's file`, () => {
+    const directory = makeDirectory(sources);
+    call(kcc, ['-g', '-c', 'a.c'], directory, { environment: { KCC_CC: compiler } });
+    assert.match(call('readelf', ['-sW', 'a.o'], directory).stdout, /FILE +LOCAL +DEFAULT +ABS a\.c/);
+    assert.match(call('readelf', ['--debug-dump=info', 'a.o'], directory).stdout, /DW_AT_name *:.* a\.c$/m);
+  });
+}
+
+testUnless(
+  test,
+  available('ccache') ? undefined : 'ccache is not installed',
+  'KCC_CC="ccache gcc" finds what was compiled before',
+  () => {
+    const directory = makeDirectory(sources);
+    const environment = { KCC_CC: 'ccache gcc', CCACHE_DIR: join(directory, 'cache') };
+    for (let i = 0; i < 2; i++)
+      assert.is(call(kcc, ['-g', '-O2', '-c', 'a.c'], directory, { environment }).status, 0);
+    const statistics = call('ccache', ['--print-stats'], directory, { environment }).stdout;
+    assert.match(statistics, /^preprocessed_cache_hit\t1$/m);
+    assert.match(statistics, /^cache_miss\t1$/m);
+  },
+);
+
+test('KCC_OFF=1 is the plain compiler, without its own options', () => {
+  const directory = makeDirectory(sources);
+  call('gcc', ['-c', 'b.c', '-o', 'plain.o'], directory);
+  const off = call(kcc, ['--kitsune-root=/x', '-c', 'b.c', '-o', 'off.o'], directory, {
+    environment: { KCC_OFF: '1' },
+  });
+  assert.is(off.status, 0);
+  assert.is(textOf(directory, 'off.o'), textOf(directory, 'plain.o'));
+});
+
+test('KCC_LOG says which commands were run', () => {
+  const directory = makeDirectory(sources);
+  call(kcc, ['-c', 'b.c'], directory, { environment: { KCC_LOG: join(directory, 'log') } });
+  call(kcc, ['--version'], directory, { environment: { KCC_LOG: join(directory, 'log') } });
+  const log = textOf(directory, 'log') ?? '';
+  assert.match(log, /^\d+ run gcc .* -E -x c b\.c$/m);
+  assert.match(log, /^\d+ forward \(/m);
+});
+
+test('a compiler that is not there is named', () => {
+  const directory = makeDirectory(sources);
+  const result = call(kcc, ['-c', 'b.c'], directory, { environment: { KCC_CC: 'no-such-cc' } });
+  assert.is(result.status, 1);
+  assert.match(result.stderr, "KT1002: the compiler 'no-such-cc' can't be started");
+});
+
+test('KCC_CC may hold several words', () => {
+  const directory = makeDirectory({ ...sources, launcher: '#!/bin/sh\necho "$@" >> launched\nexec "$@"\n' });
+  call('chmod', ['+x', 'launcher'], directory);
+  assert.is(call(kcc, ['-c', 'b.c'], directory, { environment: { KCC_CC: './launcher gcc -DY' } }).status, 0);
+  assert.match(textOf(directory, 'launched') ?? '', /^gcc -DY .*-c/m);
+});
+
+test('an interrupted compilation leaves nothing behind', async () => {
+  const directory = makeDirectory({
+    ...sources,
+    'slow-cc': '#!/bin/sh\ncase "$*" in *cpp-output*) touch started; sleep 20;; esac\nexec gcc "$@"\n',
+  });
+  call('chmod', ['+x', 'slow-cc'], directory);
+  const temporary = makeDirectory({});
+  const before = filesIn(directory);
+  const child = spawn(kcc, ['-c', 'b.c', '-MD'], {
+    cwd: directory,
+    env: { ...process.env, KCC_CC: './slow-cc', TMPDIR: temporary },
+    stdio: ['ignore', 'ignore', 'inherit'],
+    detached: true,
+  });
+  for (let i = 0; i < 200 && !existsSync(join(directory, 'started')); i++)
+    await new Promise((r) => setTimeout(r, 50));
+  const ended = new Promise<NodeJS.Signals | null>((r) => child.on('exit', (_code, signal) => r(signal)));
+  process.kill(-(child.pid ?? 0), 'SIGTERM');
+  assert.is(await ended, 'SIGTERM');
+  assert.equal(filesIn(directory), [...before, 'started'].sort());
+  // tsx, which runs the sources where nothing is built, has its own.
+  assert.equal(
+    readdirSync(temporary).filter((f) => !f.startsWith('tsx-')),
+    [],
+  );
+});
+
+test('a failed compilation keeps the object that was there', () => {
+  const directory = makeDirectory({ ...sources, 'b.o': 'before' });
+  writeFileSync(join(directory, 'b.c'), 'int b( {');
+  assert.is(call(kcc, ['-c', 'b.c'], directory).status, 1);
+  assert.ok(['before', undefined].includes(textOf(directory, 'b.o')));
+});
+
+test.run();
