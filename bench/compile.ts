@@ -82,7 +82,7 @@ try {
     await compileAll('gcc');
     for (let i = 0; i < Number(values.runs); i++) {
       const plain = await compileAll('gcc');
-      const kcc = await compileAll(join(root, 'bin', 'kcc.js'));
+      const kcc = await compileAll(join(root, 'bin', 'kcc'));
       cpu.push(kcc.cpu / plain.cpu);
       wall.push(kcc.wall / plain.wall);
       compilerCpu.push(plain.cpu);

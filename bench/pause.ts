@@ -43,13 +43,13 @@ async function buildVersions(folder: string): Promise<{ old: string; same: strin
   const source = join(root, 'bench', 'programs', 'pause.c');
   const build = async (name: string, flags: readonly string[]): Promise<string> => {
     const out = join(folder, name);
-    await execa(bin('kcc.js'), ['-O2', ...flags, '-o', out, source]);
+    await execa(bin('kcc'), ['-O2', ...flags, '-o', out, source]);
     return out;
   };
   const old = await build('pause-1', []);
   const same = await build('pause-2', ['-DANOTHER_BUILD']);
   const grown = await build('pause-3', ['-DADDED_FIELD']);
-  await execa(bin('kitsune-xfgen.js'), ['--shared', '--zero-new-fields', old, grown]);
+  await execa(bin('kitsune-xfgen'), ['--shared', '--zero-new-fields', old, grown]);
   return { old, same, grown };
 }
 
@@ -90,7 +90,7 @@ async function measureOnce(
     await subject.line(/^ready$/);
     if (change === 'plain') subject.child.stdin.write('plain\n');
     else
-      await execa(bin('kitsune-doupd.js'), [
+      await execa(bin('kitsune-doupd'), [
         String(subject.child.pid),
         change === 'unchanged' ? versions.same : versions.grown,
       ]);

@@ -30,7 +30,7 @@ const scripts: Record<string, string> = {
     'math.randomseed(1) local t = {} for i = 1, 600000 do t[i] = math.random() end table.sort(t) print(t[1] < t[#t])',
 };
 
-const kcc = join(root, 'bin', 'kcc.js');
+const kcc = join(root, 'bin', 'kcc');
 const { values } = parseArgs({ options: { runs: { type: 'string', default: '7' } } });
 const runs = Number(values.runs);
 const folder = mkdtempSync(join(tmpdir(), 'kitsune-bench-'));
