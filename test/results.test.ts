@@ -8,6 +8,17 @@ test('the counts of a uvu process are those of its summary', () => {
   assert.equal(readUvu(output), { passed: 2, failed: 1, skipped: 1, reasons: ['slow: no network'] });
 });
 
+test('a test that says in its body that it is skipped counts as skipped, not as passed', () => {
+  const output =
+    '• skipped: only root can do this\n• •   (2 / 2)\n\n  Total:     2\n  Passed:    2\n  Skipped:   0\n';
+  assert.equal(readUvu(output), {
+    passed: 1,
+    failed: 0,
+    skipped: 1,
+    reasons: ['only root can do this'],
+  });
+});
+
 test('a uvu process that ended early has no counts', () => {
   assert.is(readUvu('• •   (2 / 2)\nExiting early before testing is finished.\n'), undefined);
 });

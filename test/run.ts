@@ -2,8 +2,8 @@
  * Runs the test suites, each file in a process of its own, two at a time, and adds up what they report. The last line is
  * `N passed, N failed, N skipped`; the exit status is 1 if anything failed.
  *
- * A suite is a TypeScript file under test/, fixtures/ or examples/ that runs uvu. It has 300 seconds; a line `// Time limit: N s`
- * in it gives it more. C unit tests are those that CTest knows in the build directory.
+ * A suite is a TypeScript file under test/, fixtures/ or examples/ that runs uvu. It has 300 seconds, in test/e2e 900; a line `// Time limit: N s`
+ * in it gives it more. C unit tests are those that CTest knows in build/tests.
  */
 
 import { spawn } from 'node:child_process';
@@ -21,6 +21,7 @@ interface Suite {
   readonly command: readonly string[];
   readonly directory: string;
   readonly limitSeconds: number;
+  readonly environment?: Readonly<Record<string, string>>;
   readonly read: (output: string) => Counts | undefined;
 }
 
@@ -45,7 +46,7 @@ function uvuSuites(): Suite[] {
         name: file,
         command: [process.execPath, '--import', 'tsx', join(root, file)],
         directory: root,
-        limitSeconds: limit ? Number(limit) : 300,
+        limitSeconds: limit ? Number(limit) : file.startsWith('test/e2e/') ? 900 : 300,
         read: readUvu,
       },
     ];
@@ -53,17 +54,42 @@ function uvuSuites(): Suite[] {
 }
 
 interface CTestListing {
-  readonly tests?: readonly { readonly name: string; readonly command?: readonly string[] }[];
+  readonly tests?: readonly {
+    readonly name: string;
+    readonly command?: readonly string[];
+    readonly properties?: readonly { readonly name: string; readonly value: unknown }[];
+  }[];
+}
+
+/** The `NAME=VALUE` words of a test's ENVIRONMENT property. */
+function environmentOf(test: NonNullable<CTestListing['tests']>[number]): Record<string, string> {
+  const words = test.properties?.find((p) => p.name === 'ENVIRONMENT')?.value;
+  return Object.fromEntries(
+    (Array.isArray(words) ? words.map(String) : []).map((w) => [
+      w.slice(0, w.indexOf('=')),
+      w.slice(w.indexOf('=') + 1),
+    ]),
+  );
 }
 
 /** The C unit tests of a CMake build directory. */
 async function cSuites(build: string): Promise<Suite[]> {
+  if (process.env.KITSUNE_C_TESTS_SKIPPED || process.env.KITSUNE_C_TESTS_BROKEN) return [];
   if (!existsSync(join(build, 'CTestTestfile.cmake'))) return [];
   const listing = await capture(['ctest', '--test-dir', build, '--show-only=json-v1'], root, 60);
   const { tests } = JSON.parse(listing.output || '{}') as CTestListing;
   return (tests ?? []).flatMap((t) =>
     t.command
-      ? [{ name: `C: ${t.name}`, command: t.command, directory: build, limitSeconds: 300, read: readCmocka }]
+      ? [
+          {
+            name: `C: ${t.name}`,
+            command: t.command,
+            directory: build,
+            limitSeconds: 300,
+            environment: environmentOf(t),
+            read: readCmocka,
+          },
+        ]
       : [],
   );
 }
@@ -74,7 +100,12 @@ interface Captured {
   readonly timedOut: boolean;
 }
 
-function capture(command: readonly string[], directory: string, limitSeconds: number): Promise<Captured> {
+function capture(
+  command: readonly string[],
+  directory: string,
+  limitSeconds: number,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Captured> {
   return new Promise((done) => {
     const [program = '', ...args] = command;
     // A group of its own, so that what a suite leaves running ends with it.
@@ -82,7 +113,7 @@ function capture(command: readonly string[], directory: string, limitSeconds: nu
       cwd: directory,
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
-      env: { ...process.env, FORCE_COLOR: '0', NO_COLOR: '1' },
+      env: { ...process.env, ...environment, FORCE_COLOR: '0', NO_COLOR: '1' },
     });
     const chunks: Buffer[] = [];
     child.stdout.on('data', (c: Buffer) => chunks.push(c));
@@ -115,7 +146,12 @@ function capture(command: readonly string[], directory: string, limitSeconds: nu
 
 async function runSuite(suite: Suite): Promise<Outcome> {
   const started = performance.now();
-  const { output, status, timedOut } = await capture(suite.command, suite.directory, suite.limitSeconds);
+  const { output, status, timedOut } = await capture(
+    suite.command,
+    suite.directory,
+    suite.limitSeconds,
+    suite.environment,
+  );
   const seconds = (performance.now() - started) / 1000;
   const counts = suite.read(output);
   let trouble: string | undefined;
@@ -146,7 +182,7 @@ function report(outcome: Outcome): void {
 async function main(): Promise<void> {
   const started = performance.now();
   const chosen = process.argv.slice(2);
-  const build = process.env.KITSUNE_TEST_BUILD ?? join(root, 'build');
+  const build = process.env.KITSUNE_TEST_BUILD ?? join(root, 'build', 'tests');
   const all = [...(await cSuites(build)), ...uvuSuites()];
   const suites = chosen.length === 0 ? all : all.filter((s) => chosen.some((c) => s.name.includes(c)));
   // The long ones first, so that no core is idle at the end.
@@ -161,6 +197,10 @@ async function main(): Promise<void> {
   };
   await Promise.all(Array.from({ length: Math.min(2, cpus().length) }, worker));
 
+  const { KITSUNE_C_TESTS_SKIPPED: skippedC, KITSUNE_C_TESTS_BROKEN: brokenC } = process.env;
+  if (skippedC) process.stdout.write(`     skipped: C unit tests: ${skippedC}\n`);
+  if (brokenC) process.stdout.write(`FAIL C unit tests: ${brokenC}\n`);
+
   const sum = (pick: (o: Outcome) => number): number => outcomes.reduce((total, o) => total + pick(o), 0);
   const failures = outcomes
     .filter((o) => o.failed > 0)
@@ -170,9 +210,9 @@ async function main(): Promise<void> {
   process.stdout.write(
     `\n${outcomes.length} suites in ${((performance.now() - started) / 1000).toFixed(0)} s\n`,
   );
-  const failed = sum((o) => o.failed) + (outcomes.length === 0 ? 1 : 0);
+  const failed = sum((o) => o.failed) + (outcomes.length === 0 ? 1 : 0) + (brokenC ? 1 : 0);
   process.stdout.write(
-    `${sum((o) => o.passed)} passed, ${failed} failed, ${sum((o) => o.skipped)} skipped\n`,
+    `${sum((o) => o.passed)} passed, ${failed} failed, ${sum((o) => o.skipped) + (skippedC ? 1 : 0)} skipped\n`,
   );
   process.exitCode = failed > 0 ? 1 : 0;
 }

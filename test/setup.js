@@ -10,10 +10,12 @@ import { fileURLToPath } from 'node:url';
 
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 
-/** @param {string} message */
+/**
+ * @param {string} message
+ * @returns {never}
+ */
 function fail(message) {
-  process.stderr.write(`setup: ${message}\n`);
-  process.exit(1);
+  throw new Error(message);
 }
 
 /**
@@ -75,4 +77,36 @@ export function setup() {
   run('C side', tool('cmake-js'), ['build']);
 }
 
-if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) setup();
+/** Where the C unit tests are built. */
+export const testBuild = join(root, 'build', 'tests');
+
+/**
+ * Builds the C unit tests. Throws if they don't build.
+ * @returns {string | undefined} why they can't be built here, if they can't
+ */
+export function setupTests() {
+  const probe = spawnSync('cc', ['-E', '-'], {
+    input: '#include <cmocka.h>\n',
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
+  if (probe.status !== 0) return 'the cmocka library is not installed (Debian: libcmocka-dev)';
+  run('C unit tests', 'cmake', [
+    '-S',
+    '.',
+    '-B',
+    testBuild,
+    '-DKITSUNE_TESTS=ON',
+    '-DCMAKE_BUILD_TYPE=Debug',
+  ]);
+  run('C unit tests, compiling', 'cmake', ['--build', testBuild, '-j', '2']);
+  return undefined;
+}
+
+if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  try {
+    setup();
+  } catch (error) {
+    process.stderr.write(`setup: ${error instanceof Error ? error.message : error}\n`);
+    process.exitCode = 1;
+  }
+}

@@ -55,7 +55,10 @@ program
     for (const v of versions) {
       const id = v.buildId === undefined ? '' : `, build-id ${v.buildId}`;
       const n = v.units.length;
-      writeAll(1, `${versions.length > 1 ? '' : ''}${v.name}: ${n} unit${n === 1 ? '' : 's'} for ${v.target}${id}\n${dumpModel(v)}`);
+      writeAll(
+        1,
+        `${versions.length > 1 ? '' : ''}${v.name}: ${n} unit${n === 1 ? '' : 's'} for ${v.target}${id}\n${dumpModel(v)}`,
+      );
     }
   });
 
@@ -76,7 +79,12 @@ program
   .option('--json', 'as JSON (schema: docs/ktt.md)')
   .action((old: string, next: string, options: { json?: boolean }) => {
     const report = makeReport(planUpdate(readVersion(old), readVersion(next), emptyXfFile));
-    writeAll(1, options.json === true ? json(report) : reportText(report, process.stdout.isTTY === true && process.env.NO_COLOR === undefined));
+    writeAll(
+      1,
+      options.json === true
+        ? json(report)
+        : reportText(report, process.stdout.isTTY === true && process.env.NO_COLOR === undefined),
+    );
     process.exitCode = report.rows.every((r) => r.outcome === 'unchanged') ? 0 : 1;
   });
 

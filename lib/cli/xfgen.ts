@@ -18,7 +18,7 @@ import { reportHtml } from '../xfgen/report-html.js';
 
 const name = 'kitsune-xfgen';
 
-const enum Status {
+enum Status {
   complete = 0,
   rulesMissing = 1,
   unusable = 2,
@@ -50,11 +50,23 @@ The original's order is understood as well: ${name} out.c old.ktt new.ktt [rules
   .argument('[NEW]', 'the version that it becomes')
   .argument('[RULES.xf]', 'rules in the xf language')
   .argument('[more]')
-  .option('-o, --output <file>', 'where to write (default: standard output; with --shared: NEW.kitsune/OLD-BUILD-ID.so)')
-  .option('--shared', 'compile to the transformer library of this pair ($CC or cc; CFLAGS are used), where an update to NEW finds it by itself')
-  .option('--report', 'print what happens to each variable and type; --report=html: as an HTML page. Nothing is generated')
+  .option(
+    '-o, --output <file>',
+    'where to write (default: standard output; with --shared: NEW.kitsune/OLD-BUILD-ID.so)',
+  )
+  .option(
+    '--shared',
+    'compile to the transformer library of this pair ($CC or cc; CFLAGS are used), where an update to NEW finds it by itself',
+  )
+  .option(
+    '--report',
+    'print what happens to each variable and type; --report=html: as an HTML page. Nothing is generated',
+  )
   .addOption(new Option('--report-format <format>').hideHelp())
-  .option('--skeleton', 'write an .xf file with the rules that are missing to standard output; --skeleton=FILE: to FILE')
+  .option(
+    '--skeleton',
+    'write an .xf file with the rules that are missing to standard output; --skeleton=FILE: to FILE',
+  )
   .addOption(new Option('--skeleton-file <file>').hideHelp())
   .option('--zero-new-fields', 'new fields without a rule are zero (in variables: as initialised)')
   .option('--json', 'print the report as JSON')
@@ -97,13 +109,20 @@ interface Inputs {
 /** Both orders of arguments. The original names its output first, which ends in `.c`. */
 export function arrange(positional: readonly string[], output: string | undefined): Inputs {
   const args = positional.filter((p) => p !== undefined);
-  const original = output === undefined && args.length >= 3 && (args.length === 4 || /\.c$/.test(args[0] ?? ''));
+  const original =
+    output === undefined && args.length >= 3 && (args.length === 4 || /\.c$/.test(args[0] ?? ''));
   const [first, ...others] = original ? args : [undefined, ...args];
   const [old, next, rules, extra] = others;
-  if (old === undefined || next === undefined) throw new KitsuneError(usageError('two versions are needed: OLD and NEW'));
+  if (old === undefined || next === undefined)
+    throw new KitsuneError(usageError('two versions are needed: OLD and NEW'));
   if (extra !== undefined) throw new KitsuneError(usageError(`\`${extra}\` is one argument too many`));
   const target = output ?? first;
-  return { old, new: next, ...(rules === undefined ? {} : { rules }), ...(target === undefined ? {} : { output: target }) };
+  return {
+    old,
+    new: next,
+    ...(rules === undefined ? {} : { rules }),
+    ...(target === undefined ? {} : { output: target }),
+  };
 }
 
 function readBoth(inputs: Inputs): { plan: (zero: boolean) => Plan } {
@@ -132,22 +151,33 @@ async function main(positional: readonly string[], options: Options): Promise<St
     return Status.complete;
   }
   if (options.reportFormat !== undefined && options.reportFormat !== 'html')
-    throw new KitsuneError(usageError(`--report takes \`=html\` or nothing, not \`${options.reportFormat}\``));
+    throw new KitsuneError(
+      usageError(`--report takes \`=html\` or nothing, not \`${options.reportFormat}\``),
+    );
   const inputs = arrange(positional, options.output);
   const plan = readBoth(inputs).plan(options.zeroNewFields ?? false);
   printDiagnostics(name, plan.warnings);
   const status = plan.problems.length > 0 ? Status.rulesMissing : Status.complete;
   const skeleton = options.skeleton === true || options.skeletonFile !== undefined;
-  const asked = options.report === true || options.reportFormat !== undefined || options.json === true || skeleton;
+  const asked =
+    options.report === true || options.reportFormat !== undefined || options.json === true || skeleton;
   if (options.json === true) writeOutput(inputs.output, `${JSON.stringify(makeReport(plan), null, 2)}\n`);
   else if (options.reportFormat === 'html') writeOutput(inputs.output, reportHtml(makeReport(plan)));
-  else if (options.report === true) writeOutput(inputs.output, reportText(makeReport(plan), process.stdout.isTTY === true && process.env.NO_COLOR === undefined));
-  if (skeleton && (plan.problems.length > 0 || options.skeletonFile !== undefined)) writeOutput(options.skeletonFile, skeletonText(plan));
+  else if (options.report === true)
+    writeOutput(
+      inputs.output,
+      reportText(makeReport(plan), process.stdout.isTTY === true && process.env.NO_COLOR === undefined),
+    );
+  if (skeleton && (plan.problems.length > 0 || options.skeletonFile !== undefined))
+    writeOutput(options.skeletonFile, skeletonText(plan));
   if (status !== Status.complete && !asked) {
     const color = colourWanted();
     for (const p of plan.problems) writeAll(2, `${problemText(p, color)}\n`);
     const n = plan.problems.length;
-    writeAll(2, `${name}: ${n} rule${n === 1 ? ' is' : 's are'} missing; nothing was written (--skeleton writes an .xf file with ${n === 1 ? 'it' : 'them'})\n`);
+    writeAll(
+      2,
+      `${name}: ${n} rule${n === 1 ? ' is' : 's are'} missing; nothing was written (--skeleton writes an .xf file with ${n === 1 ? 'it' : 'them'})\n`,
+    );
   }
   if (asked || status !== Status.complete) return status;
   if (options.shared === true) {
@@ -177,12 +207,17 @@ function release(): string {
 try {
   program.version(release());
   // Values only after `=`: what follows `--report` is a version.
-  program.parse(process.argv.map((a) => a.replace(/^--report=/, '--report-format=').replace(/^--skeleton=/, '--skeleton-file=')));
+  program.parse(
+    process.argv.map((a) =>
+      a.replace(/^--report=/, '--report-format=').replace(/^--skeleton=/, '--skeleton-file='),
+    ),
+  );
   process.exitCode = await main(program.args, program.opts<Options>());
 } catch (e) {
   if (e instanceof KitsuneError) {
     printDiagnostics(name, e.diagnostics);
     process.exitCode = Status.unusable;
-  } else if (e instanceof CommanderError) process.exitCode = e.exitCode === 0 ? Status.complete : Status.unusable;
+  } else if (e instanceof CommanderError)
+    process.exitCode = e.exitCode === 0 ? Status.complete : Status.unusable;
   else throw e;
 }

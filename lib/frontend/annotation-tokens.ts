@@ -16,11 +16,18 @@ export function annotationTokens(source: Source): number[] {
       const close = partners[i + 1]!;
       if (close < 0 || kinds[i + 2] !== LPAREN || partners[i + 2] !== close - 1) continue;
       [first, end, whole] = [i + 3, close - 1, close];
-    } else if (kinds[i] === LBRACKET && kinds[i + 1] === LBRACKET && partners[i]! > 0 && partners[i + 1] === partners[i]! - 1) {
+    } else if (
+      kinds[i] === LBRACKET &&
+      kinds[i + 1] === LBRACKET &&
+      partners[i]! > 0 &&
+      partners[i + 1] === partners[i]! - 1
+    ) {
       [first, end, whole] = [i + 2, partners[i]! - 1, partners[i]!];
     } else continue;
     const items = splitArguments(source, first, end);
-    const isOurs = items.map(([from, to]) => from < to && bareName(tokenText(source, from)).startsWith('kt_'));
+    const isOurs = items.map(
+      ([from, to]) => from < to && bareName(tokenText(source, from)).startsWith('kt_'),
+    );
     if (isOurs.every(Boolean) && items.length > 0) {
       for (let t = i; t <= whole; t++) out.push(t);
     } else if (isOurs.some(Boolean)) {

@@ -51,6 +51,19 @@ export function noAttributes(): Attributes {
   };
 }
 
+/** Adds what one place said to what another said about the same thing. */
+export function mergeAttributes(into: Attributes, from: Attributes): void {
+  into.annotations.push(...from.annotations);
+  into.genericUses.push(...from.genericUses);
+  into.parameters.push(...from.parameters);
+  into.layout.push(...from.layout);
+  for (const name of from.names) into.names.add(name);
+  if (from.mode !== undefined) into.mode = from.mode;
+  if (from.vector !== undefined) into.vector = from.vector;
+  if (from.migrate !== undefined) into.migrate = from.migrate;
+  if (from.notesLocals) into.notesLocals = true;
+}
+
 const LAYOUT = new Set([
   'packed',
   'aligned',
@@ -110,7 +123,14 @@ function parameterNames(source: Source, first: number, end: number): string[] | 
   return names.length > 0 ? names : undefined;
 }
 
-function readAnnotation(source: Source, out: Attributes, name: string, token: number, first: number, end: number): void {
+function readAnnotation(
+  source: Source,
+  out: Attributes,
+  name: string,
+  token: number,
+  first: number,
+  end: number,
+): void {
   const text = joinTokens(source, first, end);
   const malformed = (): void => {
     out.malformed.push({ token, text: `E_${name.slice(3).toUpperCase()}(${text})` });
@@ -126,28 +146,40 @@ function readAnnotation(source: Source, out: Attributes, name: string, token: nu
       return;
     case 'kt_ptrarray':
     case 'kt_array':
-      if (text === '') return malformed();
+      if (text === '') {
+        malformed();
+        return;
+      }
       out.annotations.push({ kind: name.slice(3) as 'ptrarray' | 'array', length: text });
       return;
     case 'kt_t': {
       const names = parameterNames(source, first, end);
-      if (names?.length !== 1) return malformed();
+      if (names?.length !== 1) {
+        malformed();
+        return;
+      }
       out.annotations.push({ kind: 'parameter', name: names[0]! });
       return;
     }
     case 'kt_generic': {
       const names = parameterNames(source, first, end);
-      if (!names) return malformed();
+      if (!names) {
+        malformed();
+        return;
+      }
       out.parameters.push(...names);
       return;
     }
     case 'kt_g':
-      if (end === first) return malformed();
-      out.genericUses.push([first, end]);
+      if (end === first) malformed();
+      else out.genericUses.push([first, end]);
       return;
     case 'kt_custom': {
       const parts = splitArguments(source, first, end);
-      if (parts.length !== 2) return malformed();
+      if (parts.length !== 2) {
+        malformed();
+        return;
+      }
       const [allocate, release] = parts.map(([a, b]) => joinTokens(source, a, b));
       out.annotations.push({ kind: 'custom', allocate: allocate!, release: release! });
       return;

@@ -10,9 +10,19 @@ import type { Annotation, TypeId } from '../model/model.js';
 import { applyDeclarator, type Parameter, parseDeclarator } from './declarators.js';
 import { keywordClass, keywordId } from './keywords.js';
 import { normalise } from './normalise.js';
-import { createScope, kindAt, lookup, nameAt, ParseFailure, type ParserState, startsType, typedefAt, isName } from './parser-state.js';
+import {
+  createScope,
+  isName,
+  kindAt,
+  lookup,
+  nameAt,
+  ParseFailure,
+  type ParserState,
+  startsType,
+  typedefAt,
+} from './parser-state.js';
 import { parseSpecifiers, readAttributes } from './specifiers.js';
-import { COMMA, EQ, LBRACE, LPAREN, SEMI, T_END, T_IDENT, RPAREN, RBRACE, COLON } from './tokens.js';
+import { COLON, COMMA, EQ, LBRACE, LPAREN, RBRACE, RPAREN, SEMI, T_END, T_IDENT } from './tokens.js';
 import { resolveTypedefs } from './type-table.js';
 
 interface Cursor {
@@ -249,8 +259,11 @@ function readLocalDeclaration(
       const start = state.at + 1;
       const hasInitialiser = kindAt(state) === EQ;
       if (hasInitialiser) skipInitialiser(state);
-      const isAutomatic = !specifiers.isStatic && !specifiers.isExtern && !specifiers.isTypedef && !isFunction;
-      if (specifiers.isStatic && !isFunction && !specifiers.isTypedef ? true : isAutomatic && request.wantLocals) {
+      const isAutomatic =
+        !specifiers.isStatic && !specifiers.isExtern && !specifiers.isTypedef && !isFunction;
+      if (
+        specifiers.isStatic && !isFunction && !specifiers.isTypedef ? true : isAutomatic && request.wantLocals
+      ) {
         const migrate = declarator.attributes.migrate ?? specifiers.attributes.migrate;
         found.push({
           name: nameAt(state, declarator.nameToken),
@@ -333,5 +346,7 @@ function continuesSpecifiers(state: ParserState, token: number): boolean {
   if (kind === SEMI || kind === LBRACE || kind === RBRACE || kind === COLON || kind === RPAREN) return false;
   if (kind !== T_IDENT) return false;
   const cls = keywordClass(state.source.ids[token]!);
-  return cls === 'qualifier' || cls === 'type' || cls === 'storage' || (cls === undefined && isName(state, token));
+  return (
+    cls === 'qualifier' || cls === 'type' || cls === 'storage' || (cls === undefined && isName(state, token))
+  );
 }

@@ -3,7 +3,7 @@ import { joinTokens, splitArguments } from './attributes.js';
 import { parseTypeName } from './declarators.js';
 import { keywordId } from './keywords.js';
 import { lookup, ParseFailure, type ParserState, startsType } from './parser-state.js';
-import { LPAREN, T_ARROW, DOT, T_IDENT, tokenText } from './tokens.js';
+import { DOT, LPAREN, T_ARROW, T_IDENT, tokenText } from './tokens.js';
 
 const SIZEOF = keywordId('sizeof');
 const ALIGNOFS = new Set(['_Alignof', '__alignof', '__alignof__', 'alignof'].map(keywordId));

@@ -1,10 +1,22 @@
 /** Declarators: what stands around a declared name, and the type that it makes of the specifiers' type. */
 import type { Annotation, TypeId } from '../model/model.js';
-import { type Attributes, joinTokens, noAttributes } from './attributes.js';
+import { type Attributes, joinTokens, mergeAttributes, noAttributes } from './attributes.js';
 import { canonicalConstant } from './constants.js';
+import { genericAnnotations } from './generics.js';
 import { keywordClass } from './keywords.js';
-import { expect, idAt, inScope, isName, kindAt, lookup, ParseFailure, type ParserState, startsType, typedefAt } from './parser-state.js';
-import { applyModes, genericAnnotations, parseSpecifiers, readAttributes, type Specifiers } from './specifiers.js';
+import {
+  expect,
+  idAt,
+  inScope,
+  isName,
+  kindAt,
+  lookup,
+  ParseFailure,
+  type ParserState,
+  startsType,
+  typedefAt,
+} from './parser-state.js';
+import { applyModes, parseSpecifiers, readAttributes, type Specifiers } from './specifiers.js';
 import { COMMA, LBRACKET, LPAREN, RPAREN, STAR, T_ELLIPSIS, T_IDENT } from './tokens.js';
 import { annotated, arrayOf, functionType, pointerTo, resolveTypedefs } from './type-table.js';
 
@@ -78,7 +90,7 @@ export function parseDeclarator(state: ParserState, mode: 'named' | 'abstract' |
     expect(state, RPAREN, 'a closing parenthesis');
     nameToken = nested.nameToken;
     inner = nested.derivations;
-    merge(attributes, nested.attributes);
+    mergeAttributes(attributes, nested.attributes);
   } else if (mode === 'named') throw new ParseFailure(state.at, 'a name');
   const suffixes: Derivation[] = [];
   for (;;) {
@@ -88,18 +100,6 @@ export function parseDeclarator(state: ParserState, mode: 'named' | 'abstract' |
     else if (!readAttributes(state, attributes)) break;
   }
   return { nameToken, derivations: [...inner, ...suffixes, ...pointers.reverse()], attributes };
-}
-
-function merge(into: Attributes, from: Attributes): void {
-  into.annotations.push(...from.annotations);
-  (into.genericUses as (readonly [number, number])[]).push(...from.genericUses);
-  into.parameters.push(...from.parameters);
-  into.layout.push(...from.layout);
-  for (const name of from.names) into.names.add(name);
-  if (from.mode !== undefined) into.mode = from.mode;
-  if (from.vector !== undefined) into.vector = from.vector;
-  if (from.migrate !== undefined) into.migrate = from.migrate;
-  if (from.notesLocals) into.notesLocals = true;
 }
 
 /** Whether the `(` here groups a declarator instead of opening a parameter list. */
@@ -176,7 +176,8 @@ function parseFunctionSuffix(state: ParserState): Derivation {
     for (; state.at < close; state.at += 2) {
       if (!isName(state, state.at)) throw new ParseFailure(state.at, 'a parameter');
       names.push(state.at);
-      if (state.at + 1 !== close && kindAt(state, 1) !== COMMA) throw new ParseFailure(state.at + 1, 'a type or a comma');
+      if (state.at + 1 !== close && kindAt(state, 1) !== COMMA)
+        throw new ParseFailure(state.at + 1, 'a type or a comma');
     }
     return done([], true, names);
   }
@@ -202,7 +203,10 @@ function parseParameter(state: ParserState): Parameter {
   const declared = applyDeclarator(state, specifiers, declarator);
   if (declarator.nameToken >= 0) {
     // Later parameters may mention earlier ones: `int n, int a[n]`.
-    state.scope.entities.set(state.source.ids[declarator.nameToken]!, { kind: 'variable', type: declared.type });
+    state.scope.entities.set(state.source.ids[declarator.nameToken]!, {
+      kind: 'variable',
+      type: declared.type,
+    });
   }
   return {
     nameToken: declarator.nameToken,
@@ -246,7 +250,11 @@ function attach(state: ParserState, type: TypeId, annotation: Annotation): TypeI
 }
 
 /** The declared type. Annotations go to the pointer level at which they stand. */
-export function applyDeclarator(state: ParserState, specifiers: Specifiers, declarator: Declarator): Declared {
+export function applyDeclarator(
+  state: ParserState,
+  specifiers: Specifiers,
+  declarator: Declarator,
+): Declared {
   const { table } = state;
   let type = specifiers.type;
   let constant = specifiers.constant;
@@ -273,7 +281,11 @@ export function applyDeclarator(state: ParserState, specifiers: Specifiers, decl
           ...genericAnnotations(state, derivation.attributes),
         ];
         forPointer = [];
-        type = pointerTo(table, type, standing.filter((a) => !OF_THE_FIELD.has(a.kind)));
+        type = pointerTo(
+          table,
+          type,
+          standing.filter((a) => !OF_THE_FIELD.has(a.kind)),
+        );
         own.push(...standing.filter((a) => OF_THE_FIELD.has(a.kind)));
         if (derivation.attributes.migrate) declarator.attributes.migrate ??= derivation.attributes.migrate;
         constant = derivation.constant;
@@ -287,7 +299,12 @@ export function applyDeclarator(state: ParserState, specifiers: Specifiers, decl
         break;
       }
       case 'function':
-        type = functionType(table, type, derivation.parameters.map((p) => p.type), derivation.variadic);
+        type = functionType(
+          table,
+          type,
+          derivation.parameters.map((p) => p.type),
+          derivation.variadic,
+        );
         constant = false;
         break;
     }

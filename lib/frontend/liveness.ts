@@ -6,7 +6,18 @@
  */
 import { keywordClass, keywordId } from './keywords.js';
 import type { ParserState } from './parser-state.js';
-import { AMP, DOT, EQ, LPAREN, RPAREN, T_ARROW, T_ASSIGN_OP, T_IDENT, T_INCREMENT, tokenText } from './tokens.js';
+import {
+  AMP,
+  DOT,
+  EQ,
+  LPAREN,
+  RPAREN,
+  T_ARROW,
+  T_ASSIGN_OP,
+  T_IDENT,
+  T_INCREMENT,
+  tokenText,
+} from './tokens.js';
 import type { FileDeclarations, FileFunction, FileVariable } from './toplevel.js';
 
 export interface Usage {
@@ -23,7 +34,17 @@ export interface Usage {
 }
 
 /** Attributes that make the compiler (or the linker) keep a static entity. */
-const KEPT = ['used', 'constructor', 'destructor', 'alias', 'section', 'retain', 'externally_visible', 'ifunc', 'cleanup'];
+const KEPT = [
+  'used',
+  'constructor',
+  'destructor',
+  'alias',
+  'section',
+  'retain',
+  'externally_visible',
+  'ifunc',
+  'cleanup',
+];
 
 const STATIC = keywordId('static');
 
@@ -135,7 +156,13 @@ export function findUsage(state: ParserState, file: FileDeclarations): Usage {
       mentioned.add(id);
       if (f.defined) enliven(f);
       if (kinds[i + 1] === LPAREN && owner !== undefined) continue;
-      if (kinds[i + 1] === RPAREN && kinds[i - 1] === LPAREN && kinds[i + 2] === LPAREN && owner !== undefined) continue;
+      if (
+        kinds[i + 1] === RPAREN &&
+        kinds[i - 1] === LPAREN &&
+        kinds[i + 2] === LPAREN &&
+        owner !== undefined
+      )
+        continue;
       if (owner === undefined) takenInInitialisers.add(id);
       else {
         const list = bodies.get(owner);

@@ -11,6 +11,8 @@ import {
   LBRACKET,
   LPAREN,
   RBRACE,
+  RBRACKET,
+  RPAREN,
   SEMI,
   type Source,
   STAR,
@@ -18,8 +20,6 @@ import {
   T_ELLIPSIS,
   T_IDENT,
   T_NUMBER,
-  RBRACKET,
-  RPAREN,
 } from './tokens.js';
 
 const CASE = keywordId('case');
@@ -28,10 +28,46 @@ const LABEL = keywordId('__label__');
 const SIGNED = new Set(['__signed', '__signed__'].map(keywordId));
 const INT128 = new Set(['__int128', '__int128_t', '__uint128_t'].map(keywordId));
 const OPERAND_TO_ZERO = new Set(
-  ['__builtin_offsetof', '__builtin_va_arg', '__builtin_types_compatible_p', '_Generic', '_Alignof', '__alignof', '__alignof__', 'alignof'].map(keywordId),
+  [
+    '__builtin_offsetof',
+    '__builtin_va_arg',
+    '__builtin_types_compatible_p',
+    '_Generic',
+    '_Alignof',
+    '__alignof',
+    '__alignof__',
+    'alignof',
+  ].map(keywordId),
 );
 const DROPPED = new Set(
-  ['__thread', '_Thread_local', 'thread_local', 'constexpr', '__inline', '__inline__', '_Noreturn', '__const', '__const__', '__volatile', '__volatile__', 'restrict', '__restrict', '__restrict__', '_Nonnull', '_Nullable', '_Null_unspecified', '_Complex', '__complex', '__complex__', '_Imaginary', '__real__', '__imag__', '__real', '__imag', '__extension__'].map(keywordId),
+  [
+    '__thread',
+    '_Thread_local',
+    'thread_local',
+    'constexpr',
+    '__inline',
+    '__inline__',
+    '_Noreturn',
+    '__const',
+    '__const__',
+    '__volatile',
+    '__volatile__',
+    'restrict',
+    '__restrict',
+    '__restrict__',
+    '_Nonnull',
+    '_Nullable',
+    '_Null_unspecified',
+    '_Complex',
+    '__complex',
+    '__complex__',
+    '_Imaginary',
+    '__real__',
+    '__imag__',
+    '__real',
+    '__imag',
+    '__extension__',
+  ].map(keywordId),
 );
 
 const blanked = (text: string): string => text.replace(/[^\n]/g, ' ');
@@ -68,7 +104,8 @@ export function normalise(source: Source, first: number, end: number): string {
     while (directive < source.directives.length && source.directives[directive]! < ends[b]!) directive += 2;
     return b;
   };
-  const group = (at: number): number => (kinds[at] === LPAREN && partners[at]! > at && partners[at]! < end ? partners[at]! : -1);
+  const group = (at: number): number =>
+    kinds[at] === LPAREN && partners[at]! > at && partners[at]! < end ? partners[at]! : -1;
   for (let i = first; i < end; i++) {
     const kind = kinds[i]!;
     if (kind === T_IDENT) {
@@ -146,7 +183,9 @@ function endsOperand(source: Source, token: number): boolean {
     const cls = keywordClass(source.ids[token]!);
     return cls === undefined || cls === 'type';
   }
-  return kind === T_NUMBER || kind === RPAREN || kind === RBRACKET || kind === 3 || kind === 4 || kind === 129;
+  return (
+    kind === T_NUMBER || kind === RPAREN || kind === RBRACKET || kind === 3 || kind === 4 || kind === 129
+  );
 }
 
 /** Index into `directives` of the first that starts at or after the offset. */

@@ -1,7 +1,8 @@
 /** What the functions of the declaration parser share: the place, the scopes and the type table. */
 import type { Origin, TypeId } from '../model/model.js';
 import { keywordClass, SOFT_KEYWORDS } from './keywords.js';
-import { positionOf, type Source, T_IDENT, tokenText } from './tokens.js';
+import { positionOf } from './positions.js';
+import { type Source, T_IDENT, tokenText } from './tokens.js';
 import type { TypeTable } from './type-table.js';
 
 /** What an ordinary identifier stands for. `text` of an enumerator is its value as a C expression without names of enumerators. */
@@ -95,7 +96,10 @@ export function isName(state: ParserState, token: number): boolean {
 }
 
 /** The typedef that the token names in this scope. */
-export function typedefAt(state: ParserState, token: number): (NamedEntity & { kind: 'typedef' }) | undefined {
+export function typedefAt(
+  state: ParserState,
+  token: number,
+): (NamedEntity & { kind: 'typedef' }) | undefined {
   if (!isName(state, token)) return undefined;
   const found = lookup(state.scope, state.source.ids[token]!);
   return found?.kind === 'typedef' ? found : undefined;

@@ -1,12 +1,35 @@
 /** Bodies of structs, unions and enums. */
 import type { Enumerator, TypeId } from '../model/model.js';
-import { joinTokens, noAttributes, type Attributes } from './attributes.js';
+import { type Attributes, joinTokens, mergeAttributes, noAttributes } from './attributes.js';
 import { canonicalConstant } from './constants.js';
 import { applyDeclarator, parseDeclarator } from './declarators.js';
 import { keywordClass } from './keywords.js';
-import { expect, idAt, isName, kindAt, lookupTag, nameAt, originAt, ParseFailure, type ParserState } from './parser-state.js';
+import {
+  expect,
+  idAt,
+  isName,
+  kindAt,
+  lookupTag,
+  nameAt,
+  originAt,
+  ParseFailure,
+  type ParserState,
+} from './parser-state.js';
 import { parseSpecifiers, readAttributes } from './specifiers.js';
-import { COLON, COMMA, EQ, LBRACE, LPAREN, RBRACE, RPAREN, LBRACKET, RBRACKET, SEMI, T_END, T_IDENT } from './tokens.js';
+import {
+  COLON,
+  COMMA,
+  EQ,
+  LBRACE,
+  LBRACKET,
+  LPAREN,
+  RBRACE,
+  RBRACKET,
+  RPAREN,
+  SEMI,
+  T_END,
+  T_IDENT,
+} from './tokens.js';
 import { completeEnum, completeRecord, declareTagged, type ParsedMember } from './type-table.js';
 
 /** `#pragma pack` in force at an offset, as text; empty for none. */
@@ -16,7 +39,10 @@ function packAt(state: ParserState, offset: number): string {
   for (const pack of state.source.packs) {
     if (pack.offset > offset) break;
     const inner = pack.text.replace(/^\(|\)[^)]*$/g, '');
-    const words = inner.split(',').map((w) => w.trim()).filter(Boolean);
+    const words = inner
+      .split(',')
+      .map((w) => w.trim())
+      .filter(Boolean);
     const number = words.find((w) => /^\d+$/.test(w));
     if (words[0] === 'push') {
       stack.push(current);
@@ -29,8 +55,11 @@ function packAt(state: ParserState, offset: number): string {
   return current;
 }
 
-/** `struct`, `union` or `enum` at the current place, with or without a body. */
-export function parseTagged(state: ParserState): TypeId {
+/**
+ * `struct`, `union` or `enum` at the current place, with or without a body. Attributes that are not the type's own (an
+ * annotation after the tag or the body) go to `outer`: they are about what is declared.
+ */
+export function parseTagged(state: ParserState, outer: Attributes): TypeId {
   const start = state.at;
   const kind = nameAt(state, state.at) as 'struct' | 'union' | 'enum';
   state.at++;
@@ -52,6 +81,7 @@ export function parseTagged(state: ParserState): TypeId {
   const origin = originAt(state, start);
   const { table, scope } = state;
   if (kindAt(state) !== LBRACE) {
+    mergeAttributes(outer, { ...attributes, layout: [], parameters: [] });
     if (tag === undefined) throw new ParseFailure(state.at, 'a tag or a body');
     const known = kindAt(state) === SEMI ? scope.tags.get(key) : lookupTag(scope, key);
     if (known !== undefined) return known;
@@ -74,12 +104,14 @@ export function parseTagged(state: ParserState): TypeId {
     state.enumTexts.set(id, texts);
     completeEnum(table, id, enumerators, origin);
     readAttributes(state, attributes);
+    mergeAttributes(outer, { ...attributes, layout: [], parameters: [] });
     return id;
   }
   const pack = packAt(state, state.source.starts[start]!);
   const members = parseMembers(state);
   readAttributes(state, attributes);
   const layout = [...attributes.layout, ...(pack === '' ? [] : [`pack(${pack})`])];
+  mergeAttributes(outer, { ...attributes, layout: [], parameters: [] });
   completeRecord(table, id, members, attributes.parameters, layout, origin);
   return id;
 }
@@ -170,7 +202,15 @@ function endOfExpression(state: ParserState, first: number): number {
   let i = first;
   for (; ; i++) {
     const kind = kinds[i]!;
-    if (kind === T_END || kind === COMMA || kind === SEMI || kind === RBRACE || kind === RPAREN || kind === RBRACKET) return i;
+    if (
+      kind === T_END ||
+      kind === COMMA ||
+      kind === SEMI ||
+      kind === RBRACE ||
+      kind === RPAREN ||
+      kind === RBRACKET
+    )
+      return i;
     if (kind === T_IDENT && keywordClass(ids[i]!) === 'attribute') return i;
     if ((kind === LPAREN || kind === LBRACE || kind === LBRACKET) && partners[i]! > i) i = partners[i]!;
   }

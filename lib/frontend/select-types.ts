@@ -3,7 +3,7 @@
  *
  * A struct of a system header that is reached only through pointers stays incomplete: its members say nothing about the program.
  */
-import type { GenericArgument, Annotation, Member, Type, TypeId } from '../model/model.js';
+import type { Annotation, GenericArgument, Member, Type, TypeId } from '../model/model.js';
 import type { ParsedUnit, UnitVariable } from './unit.js';
 
 export interface SelectedTypes {
@@ -21,7 +21,7 @@ export interface SelectedTypes {
   readonly local: ReadonlySet<TypeId>;
   /** Arrays of variable length: nothing about them is constant. */
   readonly variableArrays: ReadonlySet<TypeId>;
-  /** Types held by value in a variable. */
+  /** Types held by value in a variable or in a struct of the summary. */
   readonly byValue: ReadonlySet<TypeId>;
 }
 
@@ -75,7 +75,8 @@ export function selectTypes(unit: ParsedUnit): SelectedTypes {
         expanded.add(id);
         for (const m of type.members ?? []) {
           wantAnnotations(m.annotations);
-          want(m.type, value);
+          // Also in an object on the heap: what it holds by value is part of its layout.
+          want(m.type, true);
           for (const t of measured(state.widths.get(m.origin))) want(t, false);
         }
         break;
@@ -90,7 +91,8 @@ export function selectTypes(unit: ParsedUnit): SelectedTypes {
     want(v.type, true);
   }
   all.forEach((type, id) => {
-    const definition = type.kind === 'struct' || type.kind === 'union' || type.kind === 'enum' || type.kind === 'typedef';
+    const definition =
+      type.kind === 'struct' || type.kind === 'union' || type.kind === 'enum' || type.kind === 'typedef';
     if (definition && isProject(type) && !table.local.has(id)) want(id, false);
   });
   for (let next = queue.pop(); next; next = queue.pop()) expand(next.id, next.value);
@@ -99,7 +101,8 @@ export function selectTypes(unit: ParsedUnit): SelectedTypes {
   const index = new Map(original.map((id, i) => [id, i]));
   const to = (id: TypeId): TypeId => index.get(id)!;
   const retext = (text: string): string => text.replace(/#(\d+)/g, (_, n: string) => `#${to(Number(n))}`);
-  const argument = (a: GenericArgument): GenericArgument => (a.kind === 'type' ? { kind: 'type', type: to(a.type) } : a);
+  const argument = (a: GenericArgument): GenericArgument =>
+    a.kind === 'type' ? { kind: 'type', type: to(a.type) } : a;
   const annotations = (list: readonly Annotation[]): readonly Annotation[] =>
     list.map((a) => (a.kind === 'generic' ? { kind: 'generic', arguments: a.arguments.map(argument) } : a));
   const widths = new Map<Member, string>();
@@ -147,7 +150,22 @@ export function selectTypes(unit: ParsedUnit): SelectedTypes {
     if (table.local.has(id)) local.add(i);
     if (state.variableArrays.has(id)) variableArrays.add(i);
   });
-  const variables = unit.variables.map((v) => ({ ...v, type: to(v.type), annotations: annotations(v.annotations) }));
+  const variables = unit.variables.map((v) => ({
+    ...v,
+    type: to(v.type),
+    annotations: annotations(v.annotations),
+  }));
   const values = new Set([...byValue].map(to));
-  return { types, variables, original, bounds, enumTexts, widths, memberAttributes, local, variableArrays, byValue: values };
+  return {
+    types,
+    variables,
+    original,
+    bounds,
+    enumTexts,
+    widths,
+    memberAttributes,
+    local,
+    variableArrays,
+    byValue: values,
+  };
 }

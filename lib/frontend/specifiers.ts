@@ -1,13 +1,22 @@
 /** Declaration specifiers: storage class, qualifiers, attributes and the base type, in any order. */
-import type { Annotation, GenericArgument, TypeId } from '../model/model.js';
-import { type Attributes, joinTokens, noAttributes, readAttributeList, splitArguments } from './attributes.js';
+import type { TypeId } from '../model/model.js';
+import { type Attributes, joinTokens, noAttributes, readAttributeList } from './attributes.js';
 import { tryTypeName } from './constants.js';
 import { parseTypeName } from './declarators.js';
 import { keywordClass, SOFT_KEYWORDS } from './keywords.js';
-import { idAt, kindAt, lookup, nameAt, ParseFailure, type ParserState, startsType, typedefAt } from './parser-state.js';
+import {
+  idAt,
+  kindAt,
+  lookup,
+  nameAt,
+  ParseFailure,
+  type ParserState,
+  startsType,
+  typedefAt,
+} from './parser-state.js';
 import { parseTagged } from './records.js';
-import { AT, GT, LBRACKET, LPAREN, LT, RBRACKET, SEMI, COMMA, RPAREN, STAR, T_IDENT, tokenText, LBRACE, EQ } from './tokens.js';
-import { baseType, pointerTo, resolveTypedefs, typedefType, unknownType, voidType } from './type-table.js';
+import { COMMA, EQ, LBRACE, LBRACKET, LPAREN, RPAREN, SEMI, STAR, T_IDENT } from './tokens.js';
+import { baseType, resolveTypedefs, unknownType, voidType } from './type-table.js';
 
 export interface Specifiers {
   readonly type: TypeId;
@@ -65,65 +74,6 @@ export function readAttributes(state: ParserState, into: Attributes): boolean {
   return any;
 }
 
-/** `E_G(list<int>, struct s *, @a, [opaque])`, its arguments resolved where they stand. */
-export function genericAnnotations(state: ParserState, attributes: Attributes): Annotation[] {
-  return attributes.genericUses.map(([first, end]) => ({
-    kind: 'generic',
-    arguments: splitArguments(state.source, first, end, true).map(([from, to]) => genericArgument(state, from, to)),
-  }));
-}
-
-function genericArgument(state: ParserState, first: number, end: number): GenericArgument {
-  const { source } = state;
-  if (source.kinds[first] === AT && end - first === 2) return { kind: 'parameter', name: nameAt(state, first + 1) };
-  if (source.kinds[first] === LBRACKET && source.kinds[end - 1] === RBRACKET) {
-    const word = joinTokens(source, first + 1, end - 1);
-    if (word === 'opaque') return { kind: 'opaque' };
-    state.malformed.push({ token: first, text: `E_G([${word}])` });
-    return { kind: 'opaque' };
-  }
-  // A nested use: `list<int>`, `struct list<int> *`.
-  const angle = indexOfKind(state, first, end, LT);
-  if (angle > first) {
-    let close = end - 1;
-    while (close > angle && source.kinds[close] !== GT && tokenText(source, close) !== '>>') close--;
-    const base = tryTypeName(state, first, angle);
-    if (base !== undefined && close > angle) {
-      const list = splitArguments(source, angle + 1, close, true).map(([from, to]) => genericArgument(state, from, to));
-      const use: Annotation = { kind: 'generic', arguments: list };
-      const stars = end - close - 1;
-      return { kind: 'type', type: applyStars(state, base, use, stars) };
-    }
-  }
-  const type = tryTypeName(state, first, end);
-  if (type === undefined) {
-    state.malformed.push({ token: first, text: `E_G(${joinTokens(source, first, end)})` });
-    return { kind: 'opaque' };
-  }
-  return { kind: 'type', type };
-}
-
-function applyStars(state: ParserState, base: TypeId, use: Annotation, stars: number): TypeId {
-  const { table } = state;
-  if (stars > 0) {
-    let type = pointerTo(table, base, [use]);
-    for (let i = 1; i < stars; i++) type = pointerTo(table, type);
-    return type;
-  }
-  const resolved = table.types[resolveTypedefs(table.types, base)]!;
-  if (resolved.kind === 'pointer') return pointerTo(table, resolved.to, [...resolved.annotations, use]);
-  const type = table.types[base]!;
-  const name =
-    type.kind === 'typedef' ? type.name : 'tag' in type && type.tag !== undefined ? `${type.kind} ${type.tag}` : 'type';
-  const origin = 'origin' in type ? type.origin : { file: '', line: 0, system: false };
-  return typedefType(table, name, base, [], [use], origin);
-}
-
-function indexOfKind(state: ParserState, first: number, end: number, kind: number): number {
-  for (let i = first; i < end; i++) if (state.source.kinds[i] === kind) return i;
-  return -1;
-}
-
 const MODES: Readonly<Record<string, readonly [string, string]>> = {
   QI: ['signed char', 'unsigned char'],
   byte: ['signed char', 'unsigned char'],
@@ -145,7 +95,10 @@ export function applyModes(state: ParserState, type: TypeId, attributes: Attribu
   const { table } = state;
   const resolved = table.types[resolveTypedefs(table.types, type)]!;
   if (attributes.vector !== undefined && resolved.kind === 'base') {
-    return unknownType(table, `__typeof__(${resolved.name} __attribute__((vector_size(${attributes.vector}))))`);
+    return unknownType(
+      table,
+      `__typeof__(${resolved.name} __attribute__((vector_size(${attributes.vector}))))`,
+    );
   }
   const mode = attributes.mode === undefined ? undefined : MODES[attributes.mode];
   if (mode && resolved.kind === 'base') {
@@ -162,7 +115,19 @@ function baseName(words: readonly string[]): string | undefined {
   const longs = count('long');
   const complex = count('_Complex', '__complex', '__complex__') > 0 ? '_Complex ' : '';
   const rest = words.filter(
-    (w) => !['unsigned', 'signed', '__signed', '__signed__', 'long', 'int', '_Complex', '__complex', '__complex__', '_Imaginary'].includes(w),
+    (w) =>
+      ![
+        'unsigned',
+        'signed',
+        '__signed',
+        '__signed__',
+        'long',
+        'int',
+        '_Complex',
+        '__complex',
+        '__complex__',
+        '_Imaginary',
+      ].includes(w),
   );
   if (rest.length > 1) return undefined;
   const main = rest[0];
@@ -199,7 +164,14 @@ export function parseSpecifiers(state: ParserState): Specifiers {
   const first = state.at;
   const attributes = noAttributes();
   const words: string[] = [];
-  const flags = { typedef: false, extern: false, static: false, register: false, inline: false, thread: false };
+  const flags = {
+    typedef: false,
+    extern: false,
+    static: false,
+    register: false,
+    inline: false,
+    thread: false,
+  };
   let constant = false;
   let type: TypeId | undefined;
   loop: for (;;) {
@@ -250,7 +222,7 @@ export function parseSpecifiers(state: ParserState): Specifiers {
         continue;
       case 'tagged':
         if (sawType) throw new ParseFailure(state.at, 'one type only');
-        type = parseTagged(state);
+        type = parseTagged(state, attributes);
         continue;
       case 'attribute':
       case 'alignas':

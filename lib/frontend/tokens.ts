@@ -84,7 +84,8 @@ const IDENT_PART = new Uint8Array(128);
 for (let c = 0; c < 128; c++) {
   const letter = (c >= 65 && c <= 90) || (c >= 97 && c <= 122) || c === 95 || c === 36;
   IDENT_START[c] = letter ? 1 : 0;
-  IDENT_PART[c] = letter || (c >= 48 && c <= 57) ? 1 : 0;
+  // A backslash: gcc -E writes letters beyond ASCII as \U000000f6.
+  IDENT_PART[c] = letter || c === 92 || (c >= 48 && c <= 57) ? 1 : 0;
 }
 
 const isIdentPart = (c: number): boolean => c >= 128 || IDENT_PART[c] === 1;
@@ -100,6 +101,49 @@ function literalEnd(text: string, at: number, quote: number): number {
     else if (c === 10) return i;
   }
   return text.length;
+}
+
+/** Characters that may begin a punctuator of several. */
+const PAIRED = new Uint8Array(128);
+for (const c of '+-*/%&|^<>=!.:') PAIRED[c.charCodeAt(0)] = 1;
+
+const pair = (kind: number, length: number): number => kind | (length << 8);
+const ARROW = pair(T_ARROW, 2);
+const INCREMENT = pair(T_INCREMENT, 2);
+const ASSIGN_2 = pair(T_ASSIGN_OP, 2);
+const ASSIGN_3 = pair(T_ASSIGN_OP, 3);
+const OTHER_2 = pair(T_OTHER, 2);
+
+/** Kind and (times 256) length of a punctuator of several characters, digraphs included; 0 if it is of one. */
+function pairKind(c: number, d: number, e: number): number {
+  if (d === 61) {
+    // = after + - * / % & | ^ assigns, after = ! < > compares.
+    if (c === 61 || c === 33 || c === 60 || c === 62) return OTHER_2;
+    return c === 46 || c === 58 ? 0 : ASSIGN_2;
+  }
+  switch (c) {
+    case 45:
+      return d === 62 ? ARROW : d === 45 ? INCREMENT : 0;
+    case 43:
+      return d === 43 ? INCREMENT : 0;
+    case 38:
+      return d === 38 ? pair(T_AND_AND, 2) : 0;
+    case 124:
+      return d === 124 ? OTHER_2 : 0;
+    case 46:
+      return d === 46 && e === 46 ? pair(T_ELLIPSIS, 3) : 0;
+    case 62:
+      return d === 62 ? (e === 61 ? ASSIGN_3 : OTHER_2) : 0;
+    case 60:
+      if (d === 60) return e === 61 ? ASSIGN_3 : OTHER_2;
+      return d === 58 ? pair(LBRACKET, 2) : d === 37 ? pair(LBRACE, 2) : 0;
+    case 58:
+      return d === 62 ? pair(RBRACKET, 2) : 0;
+    case 37:
+      return d === 62 ? pair(RBRACE, 2) : 0;
+    default:
+      return 0;
+  }
 }
 
 const RAW_PREFIX = /^(?:u8|u|U|L)?R$/;
@@ -177,6 +221,40 @@ export function tokenize(text: string): Source {
     }
   };
 
+  // Open addressing by a hash that is computed while scanning: no string is made for a name seen before.
+  let table = new Int32Array(1 << 12).fill(-1);
+  const hashes: number[] = [];
+  const insert = (id: number, hash: number): void => {
+    const mask = table.length - 1;
+    let at = (hash ^ (hash >>> 15)) & mask;
+    while (table[at]! >= 0) at = (at + 1) & mask;
+    table[at] = id;
+  };
+  const intern = (start: number, end: number, hash: number): number => {
+    const mask = table.length - 1;
+    for (let at = (hash ^ (hash >>> 15)) & mask; table[at]! >= 0; at = (at + 1) & mask) {
+      const id = table[at]!;
+      if (hashes[id] === hash && names[id]!.length === end - start && text.startsWith(names[id]!, start))
+        return id;
+    }
+    const id = names.length;
+    const name = text.slice(start, end);
+    names.push(name);
+    nameIds.set(name, id);
+    hashes.push(hash);
+    if (names.length * 2 > table.length) {
+      table = new Int32Array(table.length * 2).fill(-1);
+      for (const [known, h] of hashes.entries()) insert(known, h);
+    } else insert(id, hash);
+    return id;
+  };
+  for (const [id, name] of names.entries()) {
+    let hash = name.charCodeAt(0);
+    for (let k = 1; k < name.length; k++) hash = (Math.imul(hash, 31) + name.charCodeAt(k)) | 0;
+    hashes.push(hash);
+    insert(id, hash);
+  }
+
   const n = text.length;
   let i = 0;
   let lineStart = true;
@@ -217,26 +295,25 @@ export function tokenize(text: string): Source {
     let kind: number;
     let id = -1;
     if (c >= 128 || IDENT_START[c] === 1 || c === 92) {
+      let hash = c;
       i++;
-      while (i < n && isIdentPart(text.charCodeAt(i))) i++;
-      const name = text.slice(start, i);
+      for (let d = text.charCodeAt(i); i < n && isIdentPart(d); d = text.charCodeAt(i)) {
+        hash = (Math.imul(hash, 31) + d) | 0;
+        i++;
+      }
       const next = text.charCodeAt(i);
-      if (next === 34 && RAW_PREFIX.test(name)) {
+      const literal = (next === 34 || next === 39) && i - start <= 3 ? text.slice(start, i) : '';
+      if (next === 34 && RAW_PREFIX.test(literal)) {
         const open = text.indexOf('(', i);
         const close = open < 0 ? -1 : text.indexOf(`)${text.slice(i + 1, open)}"`, open);
         i = close < 0 ? literalEnd(text, i, 34) : close + (open - i) + 1;
         kind = T_STRING;
-      } else if ((next === 34 || next === 39) && PLAIN_PREFIX.test(name)) {
+      } else if (literal !== '' && PLAIN_PREFIX.test(literal)) {
         i = literalEnd(text, i, next);
         kind = next === 34 ? T_STRING : T_CHAR;
       } else {
         kind = T_IDENT;
-        const known = nameIds.get(name);
-        if (known === undefined) {
-          id = names.length;
-          names.push(name);
-          nameIds.set(name, id);
-        } else id = known;
+        id = intern(start, i, hash);
       }
     } else if (isDigit(c) || (c === 46 && isDigit(text.charCodeAt(i + 1)))) {
       i++;
@@ -252,22 +329,15 @@ export function tokenize(text: string): Source {
       i = literalEnd(text, i, c);
       kind = c === 34 ? T_STRING : T_CHAR;
     } else {
-      const d = text.charCodeAt(i + 1);
-      const e = text.charCodeAt(i + 2);
-      let length = 1;
       kind = c < 128 ? c : T_OTHER;
-      if (c === 45 && d === 62) [kind, length] = [T_ARROW, 2];
-      else if ((c === 43 || c === 45) && d === c) [kind, length] = [T_INCREMENT, 2];
-      else if ((c === 60 || c === 62) && d === c) [kind, length] = e === 61 ? [T_ASSIGN_OP, 3] : [T_OTHER, 2];
-      else if (d === 61 && '+-*/%&|^'.includes(text[i]!)) [kind, length] = [T_ASSIGN_OP, 2];
-      else if (d === 61 && '=!<>'.includes(text[i]!)) [kind, length] = [T_OTHER, 2];
-      else if (c === 46 && d === 46 && e === 46) [kind, length] = [T_ELLIPSIS, 3];
-      else if (c === 38 && d === 38) [kind, length] = [T_AND_AND, 2];
-      else if (c === 124 && d === 124) [kind, length] = [T_OTHER, 2];
-      else if (c === 60 && d === 58) [kind, length] = [LBRACKET, 2];
-      else if (c === 58 && d === 62) [kind, length] = [RBRACKET, 2];
-      else if (c === 60 && d === 37) [kind, length] = [LBRACE, 2];
-      else if (c === 37 && d === 62) [kind, length] = [RBRACE, 2];
+      let length = 1;
+      if (PAIRED[c] === 1) {
+        const pair = pairKind(c, text.charCodeAt(i + 1), text.charCodeAt(i + 2));
+        if (pair !== 0) {
+          kind = pair & 0xff;
+          length = pair >> 8;
+        }
+      }
       i += length;
     }
     kinds[count] = kind;
@@ -312,18 +382,6 @@ function findNewlines(text: string): Int32Array {
   return found.subarray(0, count);
 }
 
-/** Number of newlines before `offset`. */
-function newlinesBefore(source: Source, offset: number): number {
-  let low = 0;
-  let high = source.newlines.length;
-  while (low < high) {
-    const mid = (low + high) >> 1;
-    if (source.newlines[mid]! < offset) low = mid + 1;
-    else high = mid;
-  }
-  return low;
-}
-
 /** Partner of each bracket. A closing bracket of another kind closes what stands open inside it. */
 function matchBrackets(kinds: Uint8Array, count: number): Int32Array {
   const partners = new Int32Array(count + 1).fill(-1);
@@ -344,49 +402,6 @@ function matchBrackets(kinds: Uint8Array, count: number): Int32Array {
     }
   }
   return partners;
-}
-
-export interface Position {
-  readonly file: string;
-  readonly line: number;
-  /** The file as linemarkers spell it. */
-  readonly spelled: string;
-  /** Linemarker flags in force there, without 1 and 2. */
-  readonly flags: string;
-  readonly system: boolean;
-}
-
-/** Index of the last linemarker whose text starts at or before `offset`, -1 if none. */
-function markerAt(source: Source, offset: number): number {
-  let low = 0;
-  let high = source.linemarkers.length;
-  while (low < high) {
-    const mid = (low + high) >> 1;
-    if (source.linemarkers[mid]!.offset <= offset) low = mid + 1;
-    else high = mid;
-  }
-  return low - 1;
-}
-
-/** Where the compiler says that offset is. */
-export function positionOf(source: Source, offset: number): Position {
-  const index = markerAt(source, offset);
-  const marker = source.linemarkers[index];
-  const line =
-    (marker?.line ?? 1) + newlinesBefore(source, offset) - newlinesBefore(source, marker?.offset ?? 0);
-  const file = marker?.file ?? '<stdin>';
-  return { file, line, spelled: marker?.spelled ?? file, flags: marker?.flags ?? '', system: isSystemFile(source, file) };
-}
-
-/** True for a file that was entered as a system header, and for the compiler's own pseudo files. */
-export function isSystemFile(source: Source, file: string): boolean {
-  return source.systemFiles.has(file) || file === '<built-in>' || file === '<command-line>';
-}
-
-/** Whether the text at `offset` comes from a system header; cheaper than positionOf. */
-export function isSystemOffset(source: Source, offset: number): boolean {
-  const marker = source.linemarkers[markerAt(source, offset)];
-  return marker !== undefined && isSystemFile(source, marker.file);
 }
 
 /** Text of a token. */

@@ -2,12 +2,23 @@
 import type { Annotation, TypeId } from '../model/model.js';
 import type { Attributes } from './attributes.js';
 import { skipInitialiser } from './bodies.js';
-import { applyDeclarator, decayed, type Declarator, type Parameter, parseDeclarator } from './declarators.js';
+import { applyDeclarator, type Declarator, type Parameter, parseDeclarator } from './declarators.js';
 import { keywordClass } from './keywords.js';
-import { idAt, isName, kindAt, nameAt, originAt, ParseFailure, type ParserState, startsType } from './parser-state.js';
+import { implicitParameters, parseOldStyleParameters } from './old-style.js';
+import {
+  idAt,
+  isName,
+  kindAt,
+  nameAt,
+  originAt,
+  ParseFailure,
+  type ParserState,
+  startsType,
+} from './parser-state.js';
+import { isSystemOffset } from './positions.js';
 import { parseSpecifiers, readAttributes, type Specifiers } from './specifiers.js';
-import { COMMA, EQ, isSystemOffset, LBRACE, LPAREN, RPAREN, SEMI, T_END, T_IDENT, T_STRING } from './tokens.js';
-import { functionType, resolveTypedefs, typedefType, baseType } from './type-table.js';
+import { COMMA, EQ, LBRACE, LPAREN, RPAREN, SEMI, T_IDENT, T_STRING } from './tokens.js';
+import { functionType, resolveTypedefs, typedefType } from './type-table.js';
 
 export interface FileVariable {
   readonly name: string;
@@ -55,7 +66,12 @@ export interface FileDeclarations {
   /** Token ranges of `asm(...)` between declarations. */
   readonly assembly: (readonly [number, number])[];
   /** What could not be read: first token, end, token of the trouble, what was expected. */
-  readonly skipped: { readonly first: number; readonly end: number; readonly at: number; readonly expected: string }[];
+  readonly skipped: {
+    readonly first: number;
+    readonly end: number;
+    readonly at: number;
+    readonly expected: string;
+  }[];
   namespace: string | undefined;
 }
 
@@ -98,7 +114,11 @@ function resynchronise(state: ParserState, first: number): number {
       if (kind !== LBRACE) continue;
       const after = kinds[i + 1];
       const isBody = before === RPAREN || before === SEMI;
-      const goesOn = after === SEMI || after === COMMA || after === EQ || (after === T_IDENT && keywordClass(ids[i + 1]!) === undefined);
+      const goesOn =
+        after === SEMI ||
+        after === COMMA ||
+        after === EQ ||
+        (after === T_IDENT && keywordClass(ids[i + 1]!) === undefined);
       if (isBody || !goesOn) return i + 1;
     }
   }
@@ -167,14 +187,27 @@ function declareTypedef(state: ParserState, specifiers: Specifiers, declarator: 
   const parameters = [...specifiers.attributes.parameters, ...declarator.attributes.parameters];
   const target = table.types[declared.type]!;
   const own =
-    parameters.length === 0 && (target.kind === 'struct' || target.kind === 'union') ? target.parameters : parameters;
+    parameters.length === 0 && (target.kind === 'struct' || target.kind === 'union')
+      ? target.parameters
+      : parameters;
   const layout = declarator.attributes.layout;
   const record = table.types[declared.type]!;
   // `typedef struct { ... } __attribute__((packed)) t;` was read with the body; here stands `typedef struct {...} t __attribute__((aligned(64)))`.
-  if (layout.length > 0 && (record.kind === 'struct' || record.kind === 'union') && record.tag === undefined) {
+  if (
+    layout.length > 0 &&
+    (record.kind === 'struct' || record.kind === 'union') &&
+    record.tag === undefined
+  ) {
     table.types[declared.type] = { ...record, attributes: [...record.attributes, ...layout] };
   }
-  const type = typedefType(table, name, declared.type, own, declared.annotations, originAt(state, declarator.nameToken));
+  const type = typedefType(
+    table,
+    name,
+    declared.type,
+    own,
+    declared.annotations,
+    originAt(state, declarator.nameToken),
+  );
   state.scope.entities.set(id, { kind: 'typedef', type, constant: declared.constant });
 }
 
@@ -219,7 +252,12 @@ function addNames(into: Set<string>, ...lists: readonly Attributes[]): void {
   for (const list of lists) for (const name of list.names) into.add(name);
 }
 
-function defineFunction(state: ParserState, file: FileDeclarations, specifiers: Specifiers, declarator: Declarator): void {
+function defineFunction(
+  state: ParserState,
+  file: FileDeclarations,
+  specifiers: Specifiers,
+  declarator: Declarator,
+): void {
   const { source } = state;
   const derivation = declarator.derivations[0]!;
   if (derivation.kind !== 'function') throw new ParseFailure(state.at, 'a function');
@@ -233,7 +271,12 @@ function defineFunction(state: ParserState, file: FileDeclarations, specifiers: 
   const declared = state.table.types[plain]!;
   const type =
     declared.kind === 'function' && derivation.oldStyle.length > 0
-      ? functionType(state.table, declared.returns, parameters.map((p) => p.type), false)
+      ? functionType(
+          state.table,
+          declared.returns,
+          parameters.map((p) => p.type),
+          false,
+        )
       : plain;
   const entry = declareFunction(state, file, specifiers, declarator, type);
   entry.defined = true;
@@ -242,41 +285,6 @@ function defineFunction(state: ParserState, file: FileDeclarations, specifiers: 
   entry.parameters = parameters;
   entry.nameToken = declarator.nameToken;
   state.at = close + 1;
-}
-
-function implicitParameters(state: ParserState, names: readonly number[]): Parameter[] {
-  const int = baseType(state.table, 'int');
-  return names.map((nameToken) => ({ nameToken, type: int, constant: false, isRegister: false, annotations: [] }));
-}
-
-/** `int f(a, b) char *a; { ... }`: the declarations before the body. What is not declared is int. */
-function parseOldStyleParameters(state: ParserState, names: readonly number[]): Parameter[] {
-  const found = new Map<number, Parameter>();
-  while (kindAt(state) !== LBRACE) {
-    if (kindAt(state) === T_END) throw new ParseFailure(state.at, 'the body of a function');
-    if (kindAt(state) === SEMI) {
-      state.at++;
-      continue;
-    }
-    const start = state.at;
-    const specifiers = parseSpecifiers(state);
-    if (state.at === start) throw new ParseFailure(state.at, 'the declaration of a parameter');
-    while (kindAt(state) !== SEMI) {
-      const declarator = parseDeclarator(state, 'named');
-      const declared = applyDeclarator(state, specifiers, declarator);
-      found.set(state.source.ids[declarator.nameToken]!, {
-        nameToken: declarator.nameToken,
-        type: decayed(state, declared.type),
-        constant: declared.constant,
-        isRegister: specifiers.isRegister,
-        annotations: declared.annotations,
-      });
-      if (kindAt(state) === COMMA) state.at++;
-      else if (kindAt(state) !== SEMI) throw new ParseFailure(state.at, 'the end of a declaration');
-    }
-    state.at++;
-  }
-  return implicitParameters(state, names).map((p) => found.get(state.source.ids[p.nameToken]!) ?? p);
 }
 
 function declareVariable(
@@ -341,7 +349,12 @@ function declareVariable(
     entry.defined = true;
     if (initialised) entry.initialiser = [start, state.at];
   }
-  if (entry.name === 'KT_NAMESPACE' && initialised && source.kinds[start] === T_STRING && state.at === start + 1) {
+  if (
+    entry.name === 'KT_NAMESPACE' &&
+    initialised &&
+    source.kinds[start] === T_STRING &&
+    state.at === start + 1
+  ) {
     file.namespace = source.text.slice(source.starts[start]! + 1, source.ends[start]! - 1);
   }
 }

@@ -15,7 +15,8 @@ import { analyseBody, type LocalVariable } from './bodies.js';
 import { keywordClass } from './keywords.js';
 import { findUsage, isExternalDefinition, localUsage, type Usage } from './liveness.js';
 import { createScope, originAt, type ParserState } from './parser-state.js';
-import { isSystemOffset, positionOf, type Source, T_IDENT, tokenize, tokenText } from './tokens.js';
+import { isSystemOffset, positionOf } from './positions.js';
+import { COMMA, EQ, LBRACE, RPAREN, type Source, T_AND_AND, T_IDENT, tokenize, tokenText } from './tokens.js';
 import { type FileDeclarations, type FileFunction, inSystemHeader, parseFile } from './toplevel.js';
 import { createTypeTable, resolveTypedefs, type TypeTable } from './type-table.js';
 
@@ -77,10 +78,16 @@ export function parseUnit(preprocessed: string, options: ParseOptions): ParsedUn
   for (const skipped of file.skipped) diagnostics.push(describeSkipped(state, skipped));
   const usage = findUsage(state, file);
   const namespace = options.namespace ?? file.namespace;
-  if (options.namespace !== undefined && file.namespace !== undefined && file.namespace !== options.namespace) {
+  if (
+    options.namespace !== undefined &&
+    file.namespace !== undefined &&
+    file.namespace !== options.namespace
+  ) {
     const token = source.nameIds.get('KT_NAMESPACE');
     const entry = token === undefined ? undefined : file.variables.get(token);
-    diagnostics.push(namespaceConflict(file.namespace, options.namespace, locationOf(state, entry?.nameToken ?? 0)));
+    diagnostics.push(
+      namespaceConflict(file.namespace, options.namespace, locationOf(state, entry?.nameToken ?? 0)),
+    );
   }
   const keys = keyMaker(options.unitFile, namespace);
   const variables: UnitVariable[] = fileVariables(state, file, usage, options, keys, diagnostics);
@@ -99,7 +106,7 @@ export function parseUnit(preprocessed: string, options: ParseOptions): ParsedUn
     const system = inSystemHeader(state, f.nameToken);
     const key = f.isStatic ? keys.fileStatic(f.name) : keys.global(f.name);
     const addressTaken = taken.has(f.id);
-    if (isLive && !system) {
+    if (isLive && !system && (f.isStatic || isExternalDefinition(f))) {
       functions.push({
         key,
         name: f.name,
@@ -113,7 +120,8 @@ export function parseUnit(preprocessed: string, options: ParseOptions): ParsedUn
     const all = options.functions === 'all' && isLive && (isExternalDefinition(f) || f.isStatic);
     if (addressTaken || all) registered.push({ key, name: f.name });
   }
-  for (const { token, text } of state.malformed) diagnostics.push(malformedAnnotation(text, locationOf(state, token)));
+  for (const { token, text } of state.malformed)
+    diagnostics.push(malformedAnnotation(text, locationOf(state, token)));
   return {
     options,
     namespace,
@@ -150,10 +158,7 @@ export function locationOf(state: ParserState, token: number): Location {
   return { file, line };
 }
 
-function describeSkipped(
-  state: ParserState,
-  skipped: FileDeclarations['skipped'][number],
-): Diagnostic {
+function describeSkipped(state: ParserState, skipped: FileDeclarations['skipped'][number]): Diagnostic {
   const { source } = state;
   let name = 'a declaration';
   for (let i = skipped.first; i < skipped.end; i++) {
@@ -168,6 +173,17 @@ function describeSkipped(
   const system = isSystemOffset(source, source.starts[skipped.first]!);
   const near = skipped.at < source.count ? tokenText(source, skipped.at) : 'end of file';
   return unreadableDeclaration(name, skipped.expected, near, locationOf(state, skipped.at), system);
+}
+
+/** `&&label` in an initialiser: addresses inside a function, which mean nothing in another version. */
+function holdsLabels(state: ParserState, [first, end]: readonly [number, number]): boolean {
+  const { kinds } = state.source;
+  for (let i = first; i < end; i++) {
+    if (kinds[i] !== T_AND_AND || kinds[i + 1] !== T_IDENT) continue;
+    const before = i > first ? kinds[i - 1] : LBRACE;
+    if (before === LBRACE || before === COMMA || before === EQ || before === RPAREN) return true;
+  }
+  return false;
 }
 
 function isScalar(table: TypeTable, type: TypeId): boolean {
@@ -199,7 +215,13 @@ function fileVariables(
 ): UnitVariable[] {
   const out: UnitVariable[] = [];
   for (const v of file.variables.values()) {
-    if (!v.defined || !usage.live.has(v.id) || v.attributes.has('alias') || inSystemHeader(state, v.nameToken)) continue;
+    if (
+      !v.defined ||
+      !usage.live.has(v.id) ||
+      v.attributes.has('alias') ||
+      inSystemHeader(state, v.nameToken)
+    )
+      continue;
     if (v.name === 'KT_NAMESPACE') continue;
     if (v.isRegister) {
       diagnostics.push(registerVariable(v.name, locationOf(state, v.nameToken)));
@@ -208,15 +230,17 @@ function fileVariables(
     if (v.isStatic && v.attributes.size === 0) {
       // Registering what is never mentioned would hide the compiler's warning about it.
       if (!usage.mentioned.has(v.id)) continue;
-      if (!v.constant && v.migrate === undefined && isScalar(state.table, v.type) && !usage.written.has(v.id)) continue;
+      if (!v.constant && v.migrate === undefined && isScalar(state.table, v.type) && !usage.written.has(v.id))
+        continue;
     }
+    const labels = v.initialiser !== undefined && holdsLabels(state, v.initialiser);
     out.push({
       key: v.isStatic ? keys.fileStatic(v.name) : keys.global(v.name),
       name: v.name,
       scope: v.isStatic ? 'static' : 'global',
       type: v.type,
       annotations: v.annotations,
-      automatic: isAutomatic(v.constant, v.migrate, options),
+      automatic: !labels && isAutomatic(v.constant, v.migrate, options),
       constant: v.constant,
       threadLocal: v.threadLocal,
       origin: originAt(state, v.nameToken),
@@ -290,7 +314,8 @@ function readBody(
       continue;
     }
     const incomplete = isIncomplete(state.table, v.type, v.initialiser !== undefined);
-    const automatic = isAutomatic(v.constant, v.migrate, options);
+    const labels = v.initialiser !== undefined && holdsLabels(state, v.initialiser);
+    const automatic = !labels && isAutomatic(v.constant, v.migrate, options);
     const suffix = nth === 0 ? '' : `___${nth - 1}`;
     add(v, 'local-static', originAt(state, v.nameToken), v.insertAfter, automatic, incomplete, suffix);
   }

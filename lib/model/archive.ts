@@ -11,7 +11,8 @@ const MAGIC = '!<arch>\n';
 const THIN = '!<thin>\n';
 const HEADER = 60;
 
-const latin1 = (bytes: Uint8Array, from: number, to: number): string => Buffer.from(bytes.subarray(from, to)).toString('latin1');
+const latin1 = (bytes: Uint8Array, from: number, to: number): string =>
+  Buffer.from(bytes.subarray(from, to)).toString('latin1');
 
 export function isArchive(bytes: Uint8Array): boolean {
   const magic = latin1(bytes, 0, 8);
@@ -25,12 +26,14 @@ export function readArchive(bytes: Uint8Array, name: string): ArchiveMember[] {
   let longNames = '';
   for (let at = 8; at < bytes.length; ) {
     if (at + HEADER > bytes.length) throw truncatedFile(name, 'the header of its last member is incomplete');
-    if (latin1(bytes, at + 58, at + 60) !== '`\n') throw corruptFile(name, `no archive member at offset ${at}`);
+    if (latin1(bytes, at + 58, at + 60) !== '`\n')
+      throw corruptFile(name, `no archive member at offset ${at}`);
     let member = latin1(bytes, at, at + 16).trimEnd();
     const sizeText = latin1(bytes, at + 48, at + 58).trim();
     if (!/^\d+$/.test(sizeText)) throw corruptFile(name, `the member at offset ${at} has no size`);
     const size = Number(sizeText);
-    const isTable = member === '/' || member === '//' || member === '/SYM64/' || member.startsWith('__.SYMDEF');
+    const isTable =
+      member === '/' || member === '//' || member === '/SYM64/' || member.startsWith('__.SYMDEF');
     const stored = !thin || isTable;
     const body = at + HEADER;
     if (stored && body + size > bytes.length) throw truncatedFile(name, `member ${member} is incomplete`);
@@ -50,7 +53,9 @@ export function readArchive(bytes: Uint8Array, name: string): ArchiveMember[] {
         member = latin1(bytes, body, body + skip).replace(/\0+$/, '');
       }
       member = member.replace(/\/$/, '');
-      members.push(stored ? { name: member, bytes: bytes.subarray(body + skip, body + size) } : { name: member });
+      members.push(
+        stored ? { name: member, bytes: bytes.subarray(body + skip, body + size) } : { name: member },
+      );
     }
     at = body + (stored ? size + (size & 1) : 0);
   }

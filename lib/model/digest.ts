@@ -34,14 +34,19 @@ export function typedefNames(types: readonly Type[]): Map<TypeId, string> {
     if (type.kind !== 'typedef' || names.has(type.to)) continue;
     const target = types[type.to]!;
     const untagged =
-      (target.kind === 'struct' || target.kind === 'union' || target.kind === 'enum') && target.tag === undefined;
+      (target.kind === 'struct' || target.kind === 'union' || target.kind === 'enum') &&
+      target.tag === undefined;
     if (untagged) names.set(type.to, type.name);
   }
   return names;
 }
 
 /** `struct:s`, `typedef:t` for types that stand by their name; undefined for what is expanded. */
-export function tagOf(types: readonly Type[], names: ReadonlyMap<TypeId, string>, id: TypeId): string | undefined {
+export function tagOf(
+  types: readonly Type[],
+  names: ReadonlyMap<TypeId, string>,
+  id: TypeId,
+): string | undefined {
   const type = types[id]!;
   if (type.kind !== 'struct' && type.kind !== 'union' && type.kind !== 'enum') return undefined;
   if (type.tag !== undefined) return `${type.kind}:${type.tag}`;
@@ -141,7 +146,8 @@ export function digestLines(input: DigestInput): DigestLine[] {
   }
   types.forEach((type, id) => {
     const tag = tagOf(types, names, id);
-    if (tag === undefined || (type.kind !== 'struct' && type.kind !== 'union' && type.kind !== 'enum')) return;
+    if (tag === undefined || (type.kind !== 'struct' && type.kind !== 'union' && type.kind !== 'enum'))
+      return;
     const complete = type.kind === 'enum' ? type.enumerators !== undefined : type.members !== undefined;
     if (!complete || (type.origin.system && !input.byValue.has(id))) return;
     const refs = new Set<string>();
@@ -152,7 +158,8 @@ export function digestLines(input: DigestInput): DigestLine[] {
   return [...unique.keys()].sort(compareLines).map((key) => unique.get(key)!);
 }
 
-const compareLines = (a: string, b: string): number => (a[0] === b[0] ? (a < b ? -1 : 1) : a[0] === 'V' ? -1 : 1);
+const compareLines = (a: string, b: string): number =>
+  a[0] === b[0] ? (a < b ? -1 : 1) : a[0] === 'V' ? -1 : 1;
 
 /** A line as it stands in section `kitsune_digests`. Blanks in keys (file names) are written `\x20`. */
 export function formatDigestLine(line: DigestLine): string {

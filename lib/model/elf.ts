@@ -25,7 +25,9 @@ const SHF_COMPRESSED = 0x800n;
 const NT_GNU_BUILD_ID = 3;
 
 export function isElf(bytes: Uint8Array): boolean {
-  return bytes.length >= 4 && bytes[0] === 0x7f && bytes[1] === 0x45 && bytes[2] === 0x4c && bytes[3] === 0x46;
+  return (
+    bytes.length >= 4 && bytes[0] === 0x7f && bytes[1] === 0x45 && bytes[2] === 0x4c && bytes[3] === 0x46
+  );
 }
 
 function view(bytes: Uint8Array): DataView {
@@ -58,7 +60,8 @@ export function readElf(bytes: Uint8Array, name: string): ElfFile {
     return at;
   };
   // More than 65279 sections: the real numbers stand in section 0.
-  if (count === 0) count = within(data.getBigUint64(headerAt(0) + 32, true), bytes.length, name, 'its section table');
+  if (count === 0)
+    count = within(data.getBigUint64(headerAt(0) + 32, true), bytes.length, name, 'its section table');
   if (namesIndex === 0xffff) namesIndex = data.getUint32(headerAt(0) + 40, true);
   if (count > 0) headerAt(count - 1);
   if (namesIndex >= count) throw corruptFile(name, 'it has no table of section names');
@@ -91,7 +94,12 @@ export function readElf(bytes: Uint8Array, name: string): ElfFile {
 }
 
 /** Content of all sections of that name, in order. */
-export function sectionContents(bytes: Uint8Array, elf: ElfFile, section: string, name: string): Uint8Array[] {
+export function sectionContents(
+  bytes: Uint8Array,
+  elf: ElfFile,
+  section: string,
+  name: string,
+): Uint8Array[] {
   return elf.sections
     .filter((s) => s.name === section && s.size > 0)
     .map((s) => {
@@ -112,7 +120,11 @@ export function buildIdOf(bytes: Uint8Array, elf: ElfFile): string | undefined {
       const desc = at + 12 + ((nameSize + 3) & ~3);
       const end = desc + descSize;
       if (end > s.offset + s.size) break;
-      if (type === NT_GNU_BUILD_ID && nameSize === 4 && Buffer.from(bytes.subarray(at + 12, at + 15)).toString() === 'GNU') {
+      if (
+        type === NT_GNU_BUILD_ID &&
+        nameSize === 4 &&
+        Buffer.from(bytes.subarray(at + 12, at + 15)).toString() === 'GNU'
+      ) {
         return Buffer.from(bytes.subarray(desc, end)).toString('hex');
       }
       at = desc + ((descSize + 3) & ~3);

@@ -6,9 +6,19 @@
  * in classes by their own definition, classes are split until the mentioned classes agree.
  */
 import { targetsDiffer } from '../support/summary-errors.js';
-import { tagOf, typedefNames } from './digest.js';
-import { formatDigestLine } from './digest.js';
-import type { Annotation, DigestLine, FunctionInfo, GenericArgument, Member, Type, TypeId, Unit, Variable, Version } from './model.js';
+import { formatDigestLine, tagOf, typedefNames } from './digest.js';
+import type {
+  Annotation,
+  DigestLine,
+  FunctionInfo,
+  GenericArgument,
+  Member,
+  Type,
+  TypeId,
+  Unit,
+  Variable,
+  Version,
+} from './model.js';
 
 /** A named type of one unit. */
 interface Node {
@@ -35,11 +45,16 @@ export function joinUnits(units: readonly Unit[], name: string): Version {
   const digests = new Map<string, DigestLine>();
   units.forEach((unit, u) => {
     for (const v of unit.variables) {
-      const joined = { ...v, type: mapped[u]!(v.type), annotations: v.annotations.map((a) => mapAnnotation(a, mapped[u]!)) };
+      const joined = {
+        ...v,
+        type: mapped[u]!(v.type),
+        annotations: v.annotations.map((a) => mapAnnotation(a, mapped[u]!)),
+      };
       const known = variables.get(v.key);
       if (!known) variables.set(v.key, joined);
       // The same key twice: common or weak definitions of one variable. A different type is another variable all the same.
-      else if (known.type !== joined.type && (known.size ?? 0) < (joined.size ?? 0)) variables.set(v.key, joined);
+      else if (known.type !== joined.type && (known.size ?? 0) < (joined.size ?? 0))
+        variables.set(v.key, joined);
     }
     for (const f of unit.functions) {
       const known = functions.get(f.key);
@@ -64,7 +79,9 @@ function mapAnnotation(a: Annotation, map: (id: TypeId) => TypeId): Annotation {
   if (a.kind !== 'generic') return a;
   return {
     kind: 'generic',
-    arguments: a.arguments.map((g): GenericArgument => (g.kind === 'type' ? { kind: 'type', type: map(g.type) } : g)),
+    arguments: a.arguments.map(
+      (g): GenericArgument => (g.kind === 'type' ? { kind: 'type', type: map(g.type) } : g),
+    ),
   };
 }
 
@@ -138,7 +155,9 @@ function typeKey(type: Type, part: (id: TypeId) => number | string): string {
   const annotations = (list: readonly Annotation[]): string =>
     list.length === 0
       ? ''
-      : JSON.stringify(list, (key, value: unknown) => (key === 'type' && typeof value === 'number' ? part(value) : value));
+      : JSON.stringify(list, (key, value: unknown) =>
+          key === 'type' && typeof value === 'number' ? part(value) : value,
+        );
   const layout = 'layout' in type && type.layout ? `${type.layout.size},${type.layout.align}` : '';
   switch (type.kind) {
     case 'void':
@@ -175,7 +194,8 @@ function linkIncomplete(nodes: readonly Node[]): void {
     if (!complete.has(node.tag)) complete.set(node.tag, index);
     else {
       const first = complete.get(node.tag);
-      if (first !== undefined && nodes[first]!.signature !== node.signature) complete.set(node.tag, undefined);
+      if (first !== undefined && nodes[first]!.signature !== node.signature)
+        complete.set(node.tag, undefined);
     }
   });
   const link = (index: number): number => {
@@ -196,7 +216,9 @@ function refine(nodes: readonly Node[]): void {
   for (const node of nodes) node.color = intern(String(node.signature));
   for (let classes = new Set(nodes.map((n) => n.color)).size; ; ) {
     intern = internTable();
-    const next = nodes.map((node) => intern(`${node.color}|${node.mentions.map((m) => nodes[m]!.color).join(',')}`));
+    const next = nodes.map((node) =>
+      intern(`${node.color}|${node.mentions.map((m) => nodes[m]!.color).join(',')}`),
+    );
     nodes.forEach((node, i) => {
       node.color = next[i]!;
     });
@@ -259,7 +281,8 @@ function mergeTypes(
 }
 
 function mapType(type: Type, map: (id: TypeId) => TypeId): Type {
-  const annotations = (list: readonly Annotation[]): readonly Annotation[] => list.map((a) => mapAnnotation(a, map));
+  const annotations = (list: readonly Annotation[]): readonly Annotation[] =>
+    list.map((a) => mapAnnotation(a, map));
   switch (type.kind) {
     case 'pointer':
       return { ...type, to: map(type.to), annotations: annotations(type.annotations) };
@@ -274,7 +297,11 @@ function mapType(type: Type, map: (id: TypeId) => TypeId): Type {
       if (!type.members) return type;
       return {
         ...type,
-        members: type.members.map((m) => ({ ...m, type: map(m.type), annotations: annotations(m.annotations) })),
+        members: type.members.map((m) => ({
+          ...m,
+          type: map(m.type),
+          annotations: annotations(m.annotations),
+        })),
       };
     default:
       return type;

@@ -77,7 +77,12 @@ export type Type =
       readonly count?: number;
       readonly annotations: readonly Annotation[];
     }
-  | { readonly kind: 'function'; readonly returns: TypeId; readonly parameters: readonly TypeId[]; readonly variadic: boolean }
+  | {
+      readonly kind: 'function';
+      readonly returns: TypeId;
+      readonly parameters: readonly TypeId[];
+      readonly variadic: boolean;
+    }
   | {
       readonly kind: 'struct' | 'union';
       /** Absent for an untagged type. */

@@ -5,7 +5,7 @@
  * `__typeof__` of a member, an element or a target. A group of slots is one object in the compiled file: one for
  * the whole file, one for each place in a function where local things are registered.
  */
-import { declaration, definition, packOf, type PrintContext } from './c-names.js';
+import { declaration, definition, type PrintContext, packOf } from './c-names.js';
 import type { Type, TypeId } from './model.js';
 import { type Fill, type SlotBlock, sampleCount } from './summary-format.js';
 
@@ -54,7 +54,8 @@ export function planSlots(input: SlotInput): SlotPlan {
   const fills: Fill[] = [];
   const done = new Set<TypeId>();
   const typedefOf = new Map<TypeId, string>();
-  for (const type of types) if (type.kind === 'typedef' && !typedefOf.has(type.to)) typedefOf.set(type.to, type.name);
+  for (const type of types)
+    if (type.kind === 'typedef' && !typedefOf.has(type.to)) typedefOf.set(type.to, type.name);
 
   const fileName = (id: TypeId): string | undefined => {
     if (input.local.has(id)) return undefined;
@@ -103,7 +104,8 @@ export function planSlots(input: SlotInput): SlotPlan {
           visit(type.to, fileName(type.to) ?? name, sized);
           return;
         case 'pointer':
-          if (needsName(types, type.to)) visit(type.to, fileName(type.to) ?? `__typeof__(**(${name} *)0)`, false);
+          if (needsName(types, type.to))
+            visit(type.to, fileName(type.to) ?? `__typeof__(**(${name} *)0)`, false);
           return;
         case 'array': {
           const element = `__typeof__((*(${name} *)0)[0])`;
@@ -158,6 +160,14 @@ export function planSlots(input: SlotInput): SlotPlan {
             const outer = `__builtin_offsetof(${name}, ${first})`;
             fills.push(['A', id, slot(outer, `__builtin_offsetof(${inner}, ${first})`), i]);
           }
+          const bit = first === undefined ? firstBitField(types, m.type) : undefined;
+          if (bit !== undefined) {
+            const n = group.sampleSets.push(
+              { typeName: name, samples: [[bit]] },
+              { typeName: inner, samples: [[bit]] },
+            );
+            fills.push(['F', id, slot(`OFFSET(${n - 2})`, `OFFSET(${n - 1})`), i]);
+          }
           visit(m.type, inner, false);
         } else if (m.width === undefined) {
           visit(m.type, fileName(m.type) ?? `__typeof__(((${name} *)0)->${m.name})`, false);
@@ -169,7 +179,12 @@ export function planSlots(input: SlotInput): SlotPlan {
     return visit;
   };
 
-  const emptyGroup = (first: number): SlotGroup => ({ first, expressions: [], definitions: [], sampleSets: [] });
+  const emptyGroup = (first: number): SlotGroup => ({
+    first,
+    expressions: [],
+    definitions: [],
+    sampleSets: [],
+  });
   const visitRoots = (group: SlotGroup, roots: readonly SlotRoot[]): void => {
     const visit = fill(group);
     for (const root of roots) {
@@ -197,7 +212,11 @@ export function planSlots(input: SlotInput): SlotPlan {
     visitRoots(group, roots);
     groups.set(place, group);
     next += group.expressions.length;
-    blocks.push({ first: group.first, count: group.expressions.length, variables: roots.map((r) => r.variable) });
+    blocks.push({
+      first: group.first,
+      count: group.expressions.length,
+      variables: roots.map((r) => r.variable),
+    });
   }
   return { fills, main, groups, blocks };
 }
@@ -231,6 +250,17 @@ function firstNamed(types: readonly Type[], id: TypeId): string | undefined {
   for (const m of type.members ?? []) {
     if (m.width !== undefined) continue;
     const name = m.name !== '' ? m.name : firstNamed(types, m.type);
+    if (name !== undefined) return name;
+  }
+  return undefined;
+}
+
+/** A bit-field of the record, or of the anonymous records in it. */
+function firstBitField(types: readonly Type[], id: TypeId): string | undefined {
+  const type = types[id]!;
+  if (type.kind !== 'struct' && type.kind !== 'union') return undefined;
+  for (const m of type.members ?? []) {
+    const name = m.name !== '' ? m.name : m.width === undefined ? firstBitField(types, m.type) : undefined;
     if (name !== undefined) return name;
   }
   return undefined;

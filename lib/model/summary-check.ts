@@ -5,37 +5,70 @@ type Json = Record<string, unknown>;
 
 const isObject = (x: unknown): x is Json => typeof x === 'object' && x !== null && !Array.isArray(x);
 const isCount = (x: unknown): x is number => typeof x === 'number' && Number.isInteger(x) && x >= 0;
-const KINDS = new Set(['void', 'base', 'pointer', 'array', 'function', 'struct', 'union', 'enum', 'typedef', 'unknown']);
+const KINDS = new Set([
+  'void',
+  'base',
+  'pointer',
+  'array',
+  'function',
+  'struct',
+  'union',
+  'enum',
+  'typedef',
+  'unknown',
+]);
 
 /** What is wrong, or undefined. */
 export function checkSummary(json: unknown): string | undefined {
   if (!isObject(json) || !isObject(json.unit)) return 'it describes no unit';
   const { unit } = json;
   const { types, variables, functions, digests } = unit;
-  if (!Array.isArray(types) || !Array.isArray(variables) || !Array.isArray(functions) || !Array.isArray(digests)) {
+  if (
+    !Array.isArray(types) ||
+    !Array.isArray(variables) ||
+    !Array.isArray(functions) ||
+    !Array.isArray(digests)
+  ) {
     return 'a table is missing';
   }
-  if (typeof unit.file !== 'string' || typeof unit.target !== 'string') return 'it does not name its file and target';
+  if (typeof unit.file !== 'string' || typeof unit.target !== 'string')
+    return 'it does not name its file and target';
   const isType = (x: unknown): boolean => isCount(x) && x < types.length;
   for (const [i, type] of types.entries()) {
     const wrong = checkType(type, isType);
     if (wrong !== undefined) return `type ${i} ${wrong}`;
   }
   for (const v of variables) {
-    if (!isObject(v) || typeof v.key !== 'string' || !isType(v.type) || !annotationsFit(v.annotations, isType)) {
+    if (
+      !isObject(v) ||
+      typeof v.key !== 'string' ||
+      !isType(v.type) ||
+      !annotationsFit(v.annotations, isType)
+    ) {
       return 'a variable is incomplete';
     }
   }
   for (const f of functions) if (!isObject(f) || typeof f.key !== 'string') return 'a function is incomplete';
   for (const d of digests) {
-    if (!isObject(d) || typeof d.name !== 'string' || typeof d.digest !== 'string' || !Array.isArray(d.references)) {
+    if (
+      !isObject(d) ||
+      typeof d.name !== 'string' ||
+      typeof d.digest !== 'string' ||
+      !Array.isArray(d.references)
+    ) {
       return 'a digest line is incomplete';
     }
   }
   const { fills, blocks, ownSlots } = json;
-  if (!Array.isArray(fills) || !Array.isArray(blocks) || !isCount(ownSlots)) return 'its slots are not described';
+  if (!Array.isArray(fills) || !Array.isArray(blocks) || !isCount(ownSlots))
+    return 'its slots are not described';
   for (const block of blocks) {
-    if (!isObject(block) || !isCount(block.first) || !isCount(block.count) || !Array.isArray(block.variables)) {
+    if (
+      !isObject(block) ||
+      !isCount(block.first) ||
+      !isCount(block.count) ||
+      !Array.isArray(block.variables)
+    ) {
       return 'a group of slots is incomplete';
     }
   }
@@ -65,19 +98,26 @@ function checkType(type: unknown, isType: (x: unknown) => boolean): string | und
     case 'array':
       return isType(type.of) && annotationsFit(type.annotations, isType) ? undefined : refers;
     case 'function':
-      return isType(type.returns) && Array.isArray(type.parameters) && type.parameters.every(isType) ? undefined : refers;
+      return isType(type.returns) && Array.isArray(type.parameters) && type.parameters.every(isType)
+        ? undefined
+        : refers;
     case 'struct':
     case 'union': {
       if (type.members === undefined) return undefined;
       if (!Array.isArray(type.members)) return 'has no members';
       const fits = type.members.every(
-        (m) => isObject(m) && typeof m.name === 'string' && isType(m.type) && annotationsFit(m.annotations, isType),
+        (m) =>
+          isObject(m) &&
+          typeof m.name === 'string' &&
+          isType(m.type) &&
+          annotationsFit(m.annotations, isType),
       );
       return fits ? undefined : 'has an incomplete member';
     }
     case 'enum':
       if (type.enumerators === undefined) return undefined;
-      return Array.isArray(type.enumerators) && type.enumerators.every((e) => isObject(e) && typeof e.name === 'string')
+      return Array.isArray(type.enumerators) &&
+        type.enumerators.every((e) => isObject(e) && typeof e.name === 'string')
         ? undefined
         : 'has an incomplete enumerator';
     default:
@@ -104,6 +144,7 @@ function fillFits(fill: unknown, types: readonly unknown[], variables: number): 
       if (!Array.isArray(extra) || !extra.every(isMember)) return false;
       return kind === 'M' || sampleCount('struct', extra.length) >= 0;
     case 'A':
+    case 'F':
       return isMember(extra);
     default:
       return false;

@@ -24,6 +24,8 @@ export type Fill =
   | readonly ['M', type: number, s: number, members: readonly number[]]
   /** Offset of an anonymous member: slot s minus slot s+1. */
   | readonly ['A', type: number, s: number, member: number]
+  /** As A, for an anonymous member that has bit-fields only: its first one is all ones in the samples at slots s (outer) and s+1. */
+  | readonly ['F', type: number, s: number, member: number]
   /** Enumerators: s tells whether any is negative, then the values. */
   | readonly ['E', type: number, s: number]
   /** Number of elements of an array type. */

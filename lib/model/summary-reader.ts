@@ -2,18 +2,18 @@
 import { inflateSync } from 'node:zlib';
 import { corruptSummary, foreignSummary, truncatedFile } from '../support/summary-errors.js';
 import type { Member, Type, Unit, Variable } from './model.js';
+import { checkSummary } from './summary-check.js';
 import {
   crc32,
   type Fill,
-  sampleCount,
   SLOT_HEADER,
   SLOT_MAGIC,
   SUMMARY_FORMAT,
   type SummaryJson,
+  sampleCount,
   UNIT_HEADER,
   UNIT_MAGIC,
 } from './summary-format.js';
-import { checkSummary } from './summary-check.js';
 
 /** A record with slots: where they and their samples are read from. */
 interface SlotRecord {
@@ -29,7 +29,8 @@ interface UnitRecord extends SlotRecord {
   readonly json: SummaryJson;
 }
 
-const magicAt = (bytes: Uint8Array, at: number): string => Buffer.from(bytes.subarray(at, at + 8)).toString('latin1');
+const magicAt = (bytes: Uint8Array, at: number): string =>
+  Buffer.from(bytes.subarray(at, at + 8)).toString('latin1');
 
 function u32(data: DataView, at: number): number {
   return data.getUint32(at, true);
@@ -48,7 +49,13 @@ export function readSummary(content: Uint8Array | readonly Uint8Array[], name: s
   const known = new Set(units.map((u) => u.crc));
   const stray = slots.find((s) => !known.has(s.crc));
   if (stray) throw corruptSummary(name, 'it has slots of a unit that is not there');
-  return units.map((u) => fillUnit(u, slots.filter((s) => s.crc === u.crc).map((s) => s.record), name));
+  return units.map((u) =>
+    fillUnit(
+      u,
+      slots.filter((s) => s.crc === u.crc).map((s) => s.record),
+      name,
+    ),
+  );
 }
 
 /** Cuts a section into records. Between records there may be zeroes (alignment). */
@@ -60,14 +67,17 @@ export function splitRecords(bytes: Uint8Array, name: string): Uint8Array[] {
       at++;
       continue;
     }
-    if (at + SLOT_HEADER > bytes.length) throw truncatedFile(name, 'the header of its last summary record is incomplete');
+    if (at + SLOT_HEADER > bytes.length)
+      throw truncatedFile(name, 'the header of its last summary record is incomplete');
     const magic = magicAt(bytes, at);
     if (magic !== UNIT_MAGIC && magic !== SLOT_MAGIC) throw corruptSummary(name, `no record at offset ${at}`);
     const format = u32(data, at + 8);
     if (format !== SUMMARY_FORMAT) throw foreignSummary(name, format, SUMMARY_FORMAT);
     const size = u32(data, at + 12);
-    if (size < SLOT_HEADER || size % 8 !== 0) throw corruptSummary(name, `the record at offset ${at} has an impossible size`);
-    if (at + size > bytes.length) throw truncatedFile(name, `${at + size - bytes.length} bytes of its last summary record are missing`);
+    if (size < SLOT_HEADER || size % 8 !== 0)
+      throw corruptSummary(name, `the record at offset ${at} has an impossible size`);
+    if (at + size > bytes.length)
+      throw truncatedFile(name, `${at + size - bytes.length} bytes of its last summary record are missing`);
     records.push(bytes.subarray(at, at + size));
     at += size;
   }
@@ -112,7 +122,8 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] };
 function fillUnit(unit: UnitRecord, blocks: readonly SlotRecord[], name: string): Unit {
   const { json } = unit;
   const records = [unit as SlotRecord, ...blocks];
-  const holding = (s: number): SlotRecord | undefined => records.find((r) => r.first <= s && s < r.first + r.count);
+  const holding = (s: number): SlotRecord | undefined =>
+    records.find((r) => r.first <= s && s < r.first + r.count);
   const slot = (s: number): bigint | undefined => {
     const record = holding(s);
     return record?.data.getBigUint64(record.slotsAt + (s - record.first) * 8, true);
@@ -120,7 +131,8 @@ function fillUnit(unit: UnitRecord, blocks: readonly SlotRecord[], name: string)
   const number = (s: number): number | undefined => {
     const value = slot(s);
     if (value === undefined) return undefined;
-    if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw corruptSummary(name, 'a size or offset is impossibly large');
+    if (value > BigInt(Number.MAX_SAFE_INTEGER))
+      throw corruptSummary(name, 'a size or offset is impossibly large');
     return Number(value);
   };
   const types = json.unit.types.map((t) => ({ ...t })) as Writable<Type>[];
@@ -135,7 +147,9 @@ function fillUnit(unit: UnitRecord, blocks: readonly SlotRecord[], name: string)
     }
     return list;
   };
-  for (const fill of json.fills) applyFill(fill);
+  // F needs the sizes of both types.
+  for (const fill of json.fills) if (fill[0] !== 'F') applyFill(fill);
+  for (const fill of json.fills) if (fill[0] === 'F') applyFill(fill);
   for (const [id, list] of members) Object.assign(types[id]!, { members: list });
   const gone = new Set<number>();
   for (const block of json.blocks) {
@@ -189,9 +203,32 @@ function fillUnit(unit: UnitRecord, blocks: readonly SlotRecord[], name: string)
         if (size !== undefined) variables[id]!.size = size;
         return;
       }
+      case 'F': {
+        const member = membersOf(id)[fill[3]]!;
+        const outer = firstOne(s, sizeOf(id));
+        const inner = firstOne(s + 1, sizeOf(member.type));
+        if (outer !== undefined && inner !== undefined) member.offset = (outer - inner) >> 3;
+        return;
+      }
       case 'B':
         fillBitFields(id, s, fill[3]);
     }
+  }
+
+  function sizeOf(id: number): number {
+    const type = types[id]!;
+    return 'layout' in type ? (type.layout?.size ?? 0) : 0;
+  }
+
+  /** The lowest bit that is set in the sample object of that size at the offset in slot `s`. */
+  function firstOne(s: number, size: number): number | undefined {
+    const record = holding(s);
+    const at = number(s);
+    if (!record || at === undefined) return undefined;
+    if (at + size > record.bytes.length)
+      throw corruptSummary(name, 'samples of bit-fields lie outside their record');
+    for (let p = 0; p < size * 8; p++) if ((record.bytes[at + (p >> 3)]! >> (p & 7)) & 1) return p;
+    return undefined;
   }
 
   function fillBitFields(id: number, s: number, list: readonly number[]): void {
@@ -201,7 +238,8 @@ function fillUnit(unit: UnitRecord, blocks: readonly SlotRecord[], name: string)
     if (!record || at === undefined || (type.kind !== 'struct' && type.kind !== 'union')) return;
     const size = type.layout?.size ?? 0;
     const samples = sampleCount(type.kind, list.length);
-    if (at + samples * size > record.bytes.length) throw corruptSummary(name, 'samples of bit-fields lie outside their record');
+    if (at + samples * size > record.bytes.length)
+      throw corruptSummary(name, 'samples of bit-fields lie outside their record');
     const own = membersOf(id);
     const bit = (k: number, p: number): number => (record.bytes[at + k * size + (p >> 3)]! >> (p & 7)) & 1;
     const put = (index: number, p: number): void => {

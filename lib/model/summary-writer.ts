@@ -2,7 +2,15 @@
 import { deflateSync } from 'node:zlib';
 import type { Unit } from './model.js';
 import type { SampleSet, SlotGroup, SlotPlan } from './slots.js';
-import { crc32, SLOT_MAGIC, SUMMARY_FORMAT, SUMMARY_SECTION, type SummaryJson, UNIT_HEADER, UNIT_MAGIC } from './summary-format.js';
+import {
+  crc32,
+  SLOT_MAGIC,
+  SUMMARY_FORMAT,
+  SUMMARY_SECTION,
+  type SummaryJson,
+  UNIT_HEADER,
+  UNIT_MAGIC,
+} from './summary-format.js';
 
 export interface SummarySource {
   /** For the end of the file. */
@@ -34,9 +42,13 @@ function sampleValues(sets: readonly SampleSet[]): string {
   return sets.map((set) => `{ ${set.samples.map(one).join(', ')} }`).join(', ');
 }
 
-function groupParts(group: SlotGroup, record: string): { members: string; values: string; samplesAt: string; samplesSize: string } {
-  const slots = group.expressions.map((e) =>
-    `(unsigned long)(${e.replace(/^OFFSET\((\d+)\)$/, (_, n: string) => `__builtin_offsetof(struct ${record}, samples.s${n})`)})`,
+function groupParts(
+  group: SlotGroup,
+  record: string,
+): { members: string; values: string; samplesAt: string; samplesSize: string } {
+  const slots = group.expressions.map(
+    (e) =>
+      `(unsigned long)(${e.replace(/^OFFSET\((\d+)\)$/, (_, n: string) => `__builtin_offsetof(struct ${record}, samples.s${n})`)})`,
   );
   const withSamples = group.sampleSets.length > 0;
   const count = Math.max(slots.length, 1);

@@ -1,7 +1,14 @@
 /** Versions from files: objects, archives, shared libraries, executables and `.ktt` files, alone or together. */
-import { readFileSync, writeFileSync, renameSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { corruptSummary, noSummary, nothingToJoin, notASummaryFile, truncatedFile, unreadableFile } from '../support/summary-errors.js';
+import {
+  corruptSummary,
+  noSummary,
+  notASummaryFile,
+  nothingToJoin,
+  truncatedFile,
+  unreadableFile,
+} from '../support/summary-errors.js';
 import { isArchive, readArchive } from './archive.js';
 import { buildIdOf, clearSummaryAllocation, isElf, readElf, sectionContents } from './elf.js';
 import { joinUnits } from './join.js';
@@ -21,7 +28,13 @@ function readBytes(path: string): Uint8Array {
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     const why =
-      code === 'ENOENT' ? 'there is no such file' : code === 'EACCES' ? 'permission denied' : code === 'EISDIR' ? 'it is a folder' : (code ?? String(error));
+      code === 'ENOENT'
+        ? 'there is no such file'
+        : code === 'EACCES'
+          ? 'permission denied'
+          : code === 'EISDIR'
+            ? 'it is a folder'
+            : (code ?? String(error));
     throw unreadableFile(path, why);
   }
 }
@@ -45,7 +58,8 @@ export function summaryContent(bytes: Uint8Array, name: string): SummaryContent 
   if (bytes.length === 0) throw truncatedFile(name, 'it is empty');
   const magic = Buffer.from(bytes.subarray(0, 8)).toString('latin1');
   if (magic === UNIT_MAGIC || magic === SLOT_MAGIC) return { content: [bytes] };
-  if (UNIT_MAGIC.startsWith(magic) || SLOT_MAGIC.startsWith(magic)) throw truncatedFile(name, 'it ends within its first record');
+  if (UNIT_MAGIC.startsWith(magic) || SLOT_MAGIC.startsWith(magic))
+    throw truncatedFile(name, 'it ends within its first record');
   // Text mode transfers change exactly the last two bytes of the magic.
   if (magic.startsWith('KTSUMM')) throw corruptSummary(name, 'it was changed by a transfer in text mode');
   const text = bytes.subarray(0, 512).every((b) => b === 9 || b === 10 || b === 13 || (b >= 32 && b < 127));
@@ -70,7 +84,10 @@ export function readVersion(path: string): Version {
 /** The version that several files make up together. */
 export function readVersions(paths: readonly string[], name: string): Version {
   if (paths.length === 1) return readVersion(paths[0]!);
-  return joinUnits(paths.flatMap((path) => readUnits(path).units), name);
+  return joinUnits(
+    paths.flatMap((path) => readUnits(path).units),
+    name,
+  );
 }
 
 /** Joins the summaries of `inputs` into a `.ktt` file, written by rename. Returns the number of units. */
@@ -90,7 +107,10 @@ export function writeKtt(output: string, inputs: readonly string[]): number {
     writeFileSync(temporary, Buffer.concat(records));
     renameSync(temporary, output);
   } catch (error) {
-    throw unreadableFile(output, `it can't be written (${(error as NodeJS.ErrnoException).code ?? String(error)})`);
+    throw unreadableFile(
+      output,
+      `it can't be written (${(error as NodeJS.ErrnoException).code ?? String(error)})`,
+    );
   }
   return units;
 }

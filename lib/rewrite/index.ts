@@ -6,15 +6,16 @@
  */
 import MagicString from 'magic-string';
 import { annotationTokens } from '../frontend/annotation-tokens.js';
+import { positionOf } from '../frontend/positions.js';
 import { type SelectedTypes, selectTypes } from '../frontend/select-types.js';
-import { positionOf, type Source } from '../frontend/tokens.js';
+import type { Source } from '../frontend/tokens.js';
 import { type ParsedUnit, type ParseOptions, parseUnit, type UnitVariable } from '../frontend/unit.js';
 import { digestLines } from '../model/digest.js';
 import type { Unit, Variable } from '../model/model.js';
 import { planSlots, type SlotRoot } from '../model/slots.js';
 import { type SummarySource, summarySource } from '../model/summary-writer.js';
 import type { Diagnostic } from '../support/errors.js';
-import { noteEntry, noteVariable, noteDeclarations } from './notes.js';
+import { noteDeclarations, noteEntry, noteVariable } from './notes.js';
 import { digestSection, functionEntry, variableEntry } from './registrations.js';
 
 export interface RewriteOptions extends ParseOptions {
@@ -52,7 +53,9 @@ export function rewriteUnit(preprocessed: string, options: RewriteOptions): Rewr
 
 /** The model of the unit as the summary carries it. */
 function unitOf(parsed: ParsedUnit, selected: SelectedTypes, options: RewriteOptions): Unit {
-  const variables = selected.variables.map(({ insertAfter: _place, incomplete: _incomplete, ...v }): Variable => v);
+  const variables = selected.variables.map(
+    ({ insertAfter: _place, incomplete: _incomplete, ...v }): Variable => v,
+  );
   return {
     file: options.unitFile,
     ...(parsed.namespace === undefined ? {} : { namespace: parsed.namespace }),

@@ -1,6 +1,7 @@
 /** Registrations as C source: entries for the linker sections that the runtime reads (docs/internals.md). */
-import { type DigestLine } from '../model/model.js';
+
 import { formatDigestLine } from '../model/digest.js';
+import type { DigestLine } from '../model/model.js';
 
 const AUTOMATIC = 1;
 const CONSTANT = 2;
@@ -19,7 +20,10 @@ export interface RegisteredVariable {
 export function quote(text: string): string {
   let out = '"';
   for (const b of Buffer.from(text, 'utf8')) {
-    out += b < 32 || b > 126 || b === 34 || b === 92 || b === 63 ? `\\${b.toString(8).padStart(3, '0')}` : String.fromCharCode(b);
+    out +=
+      b < 32 || b > 126 || b === 34 || b === 92 || b === 63
+        ? `\\${b.toString(8).padStart(3, '0')}`
+        : String.fromCharCode(b);
   }
   return `${out}"`;
 }
@@ -30,7 +34,8 @@ function attributes(section: string, retain: boolean): string {
 
 /** One entry of `kitsune_vars`. `n` makes its name unique in the unit. */
 export function variableEntry(v: RegisteredVariable, n: number, retain: boolean): string {
-  const flags = (v.automatic ? AUTOMATIC : 0) | (v.constant ? CONSTANT : 0) | (v.threadLocal ? THREAD_LOCAL : 0);
+  const flags =
+    (v.automatic ? AUTOMATIC : 0) | (v.constant ? CONSTANT : 0) | (v.threadLocal ? THREAD_LOCAL : 0);
   // An array without a bound gets one element at the end of the unit.
   const size = v.incomplete ? `sizeof(${v.name}[0])` : `sizeof(${v.name})`;
   const accessor = v.threadLocal ? `static void *__kt_thread${n}(void) { return (void *)&${v.name}; }\n` : '';
@@ -42,7 +47,11 @@ export function variableEntry(v: RegisteredVariable, n: number, retain: boolean)
 }
 
 /** One entry of `kitsune_funcs`. */
-export function functionEntry(f: { readonly name: string; readonly key: string }, n: number, retain: boolean): string {
+export function functionEntry(
+  f: { readonly name: string; readonly key: string },
+  n: number,
+  retain: boolean,
+): string {
   return (
     `static const struct { void (*address)(void); const char *key; } __kt_func${n} ` +
     `${attributes('kitsune_funcs', retain)} = { (void (*)(void))${f.name}, ${quote(f.key)} };`

@@ -95,3 +95,10 @@ export const noSummary = (source: string): Diagnostic => ({
   remedy: 'Use --typesfile-out with -c, without -flto.',
   location: { file: source },
 });
+
+export const internalError = (message: string): Diagnostic => ({
+  code: 'KT1013',
+  severity: 'error',
+  message: `kcc could not go on: ${message}`,
+  remedy: 'Set KCC_LOG=FILE to see where. KCC_OFF=1 compiles without kcc.',
+});

@@ -2,7 +2,13 @@
 import type { Diagnostic, Location } from './errors.js';
 
 /** A declaration that the parser can't read. */
-export function unreadableDeclaration(what: string, expected: string, near: string, location: Location, system: boolean): Diagnostic {
+export function unreadableDeclaration(
+  what: string,
+  expected: string,
+  near: string,
+  location: Location,
+  system: boolean,
+): Diagnostic {
   return {
     code: 'KT1101',
     severity: system ? 'notice' : 'warning',

@@ -27,7 +27,11 @@ export function noSummary(name: string): KitsuneError {
 }
 
 export function truncatedFile(name: string, what: string): KitsuneError {
-  return failure('KT2004', `${name} is truncated: ${what}`, 'Build it again; the file was cut off when it was written or copied.');
+  return failure(
+    'KT2004',
+    `${name} is truncated: ${what}`,
+    'Build it again; the file was cut off when it was written or copied.',
+  );
 }
 
 export function corruptSummary(name: string, what: string): KitsuneError {

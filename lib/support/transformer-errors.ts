@@ -61,7 +61,7 @@ export function unknownForm(form: string, location: Location): Diagnostic {
   return error(
     'KT3005',
     `${form} means nothing in rule code`,
-    'There are $in, $out, $base, $newbase, $oldtype(T), $newtype(T), $oldsym(key), $newsym(key), $xform(T_old, T_new, ...) and $gen(parameter).',
+    'There are $in, $out, $base, $newbase, $oldtype(T), $newtype(T), $oldsym(key), $newsym(key), $xform(T_old, T_new, ...), $gen(parameter) and $place(p).',
     location,
   );
 }

@@ -17,8 +17,8 @@ import { type Compiler, runCompiler } from './compiler.js';
 import { fileKey } from './file-key.js';
 import { appendLog } from './log.js';
 import { finishObjectFile, readTypesSection } from './object-files.js';
-import type { CompileStep, DependencyOutput } from './plan.js';
 import { rewrite, sourceOfPreprocessed } from './rewriting.js';
+import type { CompileStep, DependencyOutput } from './steps.js';
 
 export interface CompileContext {
   readonly compiler: Compiler;

@@ -1,11 +1,12 @@
 /** The real compiler: which it is, and how it is called. */
 
-import { realpathSync } from 'node:fs';
+import { realpathSync, writeFileSync } from 'node:fs';
 import { basename, delimiter, join } from 'node:path';
 import { compilerNotStarted } from '../support/compiler-errors.js';
 import { KitsuneError } from '../support/errors.js';
-import { reasonOf } from '../support/files.js';
+import { makeTemporaries, reasonOf } from '../support/files.js';
 import { type RunOptions, type RunResult, run } from '../support/processes.js';
+import { quoteResponseFile } from './command-line.js';
 import { appendLog } from './log.js';
 
 export interface Compiler {
@@ -41,13 +42,24 @@ export function findCompiler(environment: NodeJS.ProcessEnv = process.env): Comp
   return { command, prefix, family, wantsFiles: family === 'clang' || launcher.test(basename(command)) };
 }
 
+/** Above this many bytes the words go through an @file: the system limits a command line to some 2 MB, environment included. */
+const longCommandLine = 256 * 1024;
+const wordFiles = makeTemporaries('kcc-words-');
+
+function shortened(words: readonly string[]): readonly string[] {
+  if (words.reduce((sum, w) => sum + Buffer.byteLength(w) + 1, 0) <= longCommandLine) return words;
+  const file = wordFiles.path('words');
+  writeFileSync(file, quoteResponseFile(words));
+  return [`@${file}`];
+}
+
 /** Runs the compiler. */
 export async function runCompiler(
   compiler: Compiler,
   words: readonly string[],
   options: RunOptions = {},
 ): Promise<RunResult> {
-  const args = [...compiler.prefix, ...words];
+  const args = [...compiler.prefix, ...shortened(words)];
   appendLog(() => `run ${[compiler.command, ...args].map(shellWord).join(' ')}`);
   try {
     return await run(compiler.command, args, options);

@@ -5,12 +5,11 @@ import { foreignObjects, notPositionIndependent } from '../support/compiler-erro
 import type { Diagnostic } from '../support/errors.js';
 import { pendingOutput, type Temporaries } from '../support/files.js';
 import { printDiagnostics, writeAll } from '../support/terminal.js';
-import { quoteResponseFile } from './command-line.js';
 import { type Compiler, runCompiler } from './compiler.js';
 import type { Installation } from './installation.js';
 import { appendLog } from './log.js';
 import { finishObjectFile, originOf } from './object-files.js';
-import type { LinkStep } from './plan.js';
+import type { LinkStep } from './steps.js';
 
 export interface LinkContext {
   readonly compiler: Compiler;
@@ -19,23 +18,13 @@ export interface LinkContext {
   readonly colour: readonly string[];
 }
 
-/** Above this many bytes the words go through an @file: the system limits a command line to some 2 MB, environment included. */
-const longCommandLine = 256 * 1024;
-
 /** Links. `words` are the step's, with temporary objects filled in. Returns the exit status. */
 export async function link(step: LinkStep, words: readonly string[], context: LinkContext): Promise<number> {
   const pending = pendingOutput(step.output, { direct: step.direct });
   // In front of libkitsune.a, which has a path of its own for links without kcc.
   const named = step.form === 'version' ? driverPath(context) : [];
   const all = [...context.colour, ...named, ...words, '-o', pending.path];
-  const length = all.reduce((sum, w) => sum + Buffer.byteLength(w) + 1, 0);
-  let passed: readonly string[] = all;
-  if (length > longCommandLine) {
-    const file = context.temporaries.path('words');
-    writeFileSync(file, quoteResponseFile(all));
-    passed = [`@${file}`];
-  }
-  const result = await runCompiler(context.compiler, passed, { stderr: 'pipe' });
+  const result = await runCompiler(context.compiler, all, { stderr: 'pipe' });
   writeAll(2, result.stderr);
   if (result.status !== 0) {
     pending.discard();

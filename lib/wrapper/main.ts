@@ -1,6 +1,7 @@
 /** kcc from its words to its exit status: read, plan, run. */
 
 import { existsSync, readFileSync } from 'node:fs';
+import { internalError } from '../support/compiler-errors.js';
 import { KitsuneError } from '../support/errors.js';
 import { makeTemporaries } from '../support/files.js';
 import { colourWanted, printDiagnostics, writeAll } from '../support/terminal.js';
@@ -11,7 +12,8 @@ import { findInstallation } from './installation.js';
 import { type LinkContext, link } from './link.js';
 import { appendLog } from './log.js';
 import { finishObjectFile } from './object-files.js';
-import { type Plan, plan, type Word } from './plan.js';
+import { plan } from './plan.js';
+import type { Plan, Word } from './steps.js';
 
 /** Runs kcc. Returns the exit status, which is the compiler's; 1 for kcc's own errors. */
 export async function runKcc(argv: readonly string[]): Promise<number> {
@@ -33,8 +35,12 @@ export async function runKcc(argv: readonly string[]): Promise<number> {
     }
     return await execute(planned, invocation);
   } catch (error) {
-    if (!(error instanceof KitsuneError)) throw error;
-    printDiagnostics('kcc', error.diagnostics);
+    if (error instanceof KitsuneError) printDiagnostics('kcc', error.diagnostics);
+    else {
+      const { message, stack } = error instanceof Error ? error : new Error(String(error));
+      appendLog(() => stack ?? message);
+      printDiagnostics('kcc', [internalError(message)]);
+    }
     return 1;
   }
 }

@@ -4,98 +4,25 @@
  */
 
 import { basename } from 'node:path';
-import {
-  foreignLanguage,
-  plainLink,
-  runtimeMissing,
-  staticLink,
-  unknownOption,
-} from '../support/compiler-errors.js';
+import { foreignLanguage, unknownOption } from '../support/compiler-errors.js';
 import type { Diagnostic } from '../support/errors.js';
-import type { Invocation, Token } from './command-line.js';
+import type { Invocation } from './command-line.js';
 import { fileKey } from './file-key.js';
-import type { Installation } from './installation.js';
-
-/** The number of a temporary object in `Plan.temporaries`, or a word as it is. */
-export type Word = string | { readonly temporary: number };
-
-/** The dependency file that a compilation writes on the way. */
-export interface DependencyOutput {
-  readonly flag: '-MD' | '-MMD';
-  readonly file: string;
-  /** `-MT x`, `-MQ y`, as words. */
-  readonly targets: readonly string[];
-  /** `-MP` and the like. */
-  readonly details: readonly string[];
-}
-
-/** Preprocess, rewrite, compile one C file. */
-export interface CompileStep {
-  readonly kind: 'compile';
-  readonly source: string;
-  readonly preprocessed: boolean;
-  readonly fileKey: string;
-  readonly emits: 'object' | 'assembly';
-  readonly output: Word;
-  /** The compiler must see the real output name, because other files are named after it. */
-  readonly direct: boolean;
-  /** Options for `-E` of the source, without input, output and dependency file. */
-  readonly preprocessOptions: readonly string[];
-  /** Options for the compilation of the preprocessed text, without input and output. */
-  readonly compileOptions: readonly string[];
-  /** Options to compile the source as the user wrote it: for diagnostics, and when the rewritten text does not compile. */
-  readonly plainOptions: readonly string[];
-  readonly dependencies?: DependencyOutput;
-  /** `-save-temps`: the preprocessed text is kept here. */
-  readonly keepPreprocessed?: string;
-}
-
-/** Run the compiler on an input that is none of kcc's business. */
-export interface RunStep {
-  readonly kind: 'run';
-  readonly words: readonly Word[];
-}
-
-export interface LinkStep {
-  readonly kind: 'link';
-  /** `version`: an updatable executable. `plain`: whatever was asked for. */
-  readonly form: 'version' | 'plain';
-  readonly output: string;
-  /** Without `-o`. */
-  readonly words: readonly Word[];
-  /** Objects and archives of the command line: those not compiled by kcc are listed. */
-  readonly objects: readonly string[];
-  readonly direct: boolean;
-}
-
-/** Run the compiler on the user's own words and be done. */
-export interface ForwardStep {
-  readonly kind: 'forward';
-  readonly words: readonly string[];
-  readonly reason: string;
-}
-
-export type Step = CompileStep | RunStep | LinkStep | ForwardStep;
-
-export interface Plan {
-  readonly steps: readonly Step[];
-  readonly diagnostics: readonly Diagnostic[];
-  /** File names for the temporary objects that steps refer to by number. */
-  readonly temporaries: readonly string[];
-}
-
-/** What planning must know of the world. */
-export interface World {
-  readonly installation: Installation;
-  readonly family: 'gcc' | 'clang';
-  readonly exists: (path: string) => boolean;
-}
-
-type Option = Extract<Token, { kind: 'option' }>;
-type Input = Extract<Token, { kind: 'input' }>;
-
-/** What every object needs to be part of a version, at no cost that a program would feel. */
-export const positionFlags: readonly string[] = ['-fPIC', '-fno-semantic-interposition'];
+import { planLink } from './plan-link.js';
+import {
+  type CompileStep,
+  type DependencyOutput,
+  type Input,
+  inputsOf,
+  isC,
+  type Option,
+  optionsOf,
+  type Plan,
+  positionFlags,
+  type Step,
+  type Word,
+  type World,
+} from './steps.js';
 
 const includeFlags = (world: World): string[] => ['-idirafter', world.installation.include];
 
@@ -109,14 +36,6 @@ const keyFlags = (key: string, namespace: string | undefined): string[] => [
 
 const stemOf = (path: string): string => basename(path).replace(/(.)\.[^.]*$/, '$1');
 const withSuffix = (path: string, suffix: string): string => path.replace(/([^/])\.[^./]*$/, '$1') + suffix;
-
-const isC = (input: Input): boolean => input.language === 'c' || input.language === 'cpp-output';
-
-const optionsOf = (invocation: Invocation): Option[] =>
-  invocation.tokens.filter((t): t is Option => t.kind === 'option');
-
-const inputsOf = (invocation: Invocation): Input[] =>
-  invocation.tokens.filter((t): t is Input => t.kind === 'input');
 
 const forward = (invocation: Invocation, reason: string, extra: readonly string[] = []): Plan => ({
   steps: [{ kind: 'forward', words: [...extra, ...invocation.original], reason }],
@@ -141,11 +60,8 @@ function reasonToForward(invocation: Invocation, world: World): string | undefin
     if (hasOutput && compiled.length > 1) return '-o with several outputs';
   }
   if (inputs.some((i) => i.language?.endsWith('-header'))) return 'a header to precompile';
-  if (
-    optionsOf(invocation).some((t) => t.words[0] === '-Xclang' || t.words[0] === '-emit-llvm') &&
-    invocation.mode === 'link'
-  ) {
-    return 'clang-internal options while linking';
+  if (invocation.mode === 'link' && optionsOf(invocation).some((t) => t.words[0] === '-emit-llvm')) {
+    return '-emit-llvm without -c';
   }
   return undefined;
 }
@@ -258,7 +174,11 @@ function planCompilation(invocation: Invocation, world: World, input: Input, out
   const options = optionsOf(invocation);
   const shared = options.filter((t) => t.spec?.stage !== 'none' && !(linking && t.spec?.stage === 'link'));
   const words = (tokens: readonly Option[]): string[] => tokens.flatMap((t) => t.words);
-  const forPreprocessor = [...words(shared), ...positionFlags];
+  // The compiler says that they are not used; here it shall say it too.
+  const unused = linking
+    ? []
+    : inputsOf(invocation).flatMap((i) => (i.language === undefined ? [i.path] : []));
+  const forPreprocessor = [...unused, ...words(shared), ...positionFlags];
   // -g3 would put the #defines into the text; line and file information stays in either case.
   if (options.some((t) => t.spec?.effect === 'debug')) forPreprocessor.push('-g0');
   const dependencies = input.language === 'c' ? dependenciesOf(invocation, input, linking) : undefined;
@@ -297,7 +217,7 @@ function planCompilation(invocation: Invocation, world: World, input: Input, out
     direct: named || dumps,
     preprocessOptions: ['-D__KITSUNE_KCC__=1', ...keys, ...includeFlags(world), ...forPreprocessor],
     compileOptions,
-    plainOptions: [...keys, ...includeFlags(world), ...words(shared), ...positionFlags],
+    plainOptions: [...unused, ...keys, ...includeFlags(world), ...words(shared), ...positionFlags],
     ...(dependencies ? { dependencies } : {}),
     ...(saving ? { keepPreprocessed: savedName(saving, invocation, input) } : {}),
   };
@@ -317,102 +237,4 @@ function auxiliaryNames(invocation: Invocation, input: Input, linking: boolean):
   if (!linking) return invocation.output === undefined ? named : [];
   const executable = invocation.output === undefined ? 'a' : withSuffix(invocation.output, '');
   return ['-dumpdir', `${executable}-`, ...named];
-}
-
-type PlannedLink =
-  | { readonly step: LinkStep; readonly warning?: Diagnostic }
-  | { readonly error: Diagnostic };
-
-/** Sanitizers whose run-time library must be the first thing in a process. */
-const firstInProcess = /^(?:address|kernel-address|thread|memory|hwaddress|leak|dataflow)$/;
-
-function whyPlain(invocation: Invocation, world: World): string | undefined {
-  const options = optionsOf(invocation);
-  const plain = options.find((t) => t.spec?.effect === 'plain-link');
-  if (plain) return plain.words.join(' ');
-  const script = options.find(
-    (t) => t.words[0] === '-T' || t.words[0] === '-e' || /^-Wl,(?:-T|--script|-e,|--entry)/.test(t.words[0]!),
-  );
-  if (script) return script.words.join(' ');
-  const sanitizer = options.find(
-    (t) =>
-      t.spec?.effect === 'sanitize' &&
-      (world.family === 'clang' || (t.value ?? '').split(',').some((name) => firstInProcess.test(name))),
-  );
-  return sanitizer?.words[0];
-}
-
-function planLink(invocation: Invocation, world: World, objectOf: ReadonlyMap<Input, number>): PlannedLink {
-  const { effects } = invocation;
-  const { installation } = world;
-  const output = invocation.output ?? 'a.out';
-  const asked = effects.has('shared') || effects.has('relocatable');
-  const plainBecause = asked ? undefined : whyPlain(invocation, world);
-  const version = !asked && plainBecause === undefined;
-  if (version && effects.has('static')) {
-    const option = optionsOf(invocation).find((t) => t.spec?.effect === 'static')!;
-    return { error: staticLink(option.words[0]!) };
-  }
-  if (version && !world.exists(installation.library)) return { error: runtimeMissing(installation.library) };
-
-  const words: Word[] = [];
-  const objects: string[] = [];
-  for (const token of invocation.tokens) {
-    if (token.kind === 'input') {
-      const number = objectOf.get(token);
-      if (number !== undefined) words.push({ temporary: number });
-      else if (token.language === undefined) {
-        words.push(token.path);
-        objects.push(token.path);
-      } else words.push('-x', token.language, token.path, '-x', 'none');
-      continue;
-    }
-    const effect = token.spec?.effect;
-    if (effect === 'output' || effect === 'language' || effect?.startsWith('depend-') === true) continue;
-    if (effect === 'position' || (version && effect === 'pie')) continue;
-    if (token.spec?.stage === 'preprocess' && objectOf.size > 0 && !hasOtherSources(invocation)) continue;
-    words.push(...token.words);
-  }
-  if (hasOtherSources(invocation)) words.unshift(...positionFlags);
-  if (objectOf.size > 0 && world.family === 'clang') words.push('-Qunused-arguments');
-  if (version) words.unshift(...versionFlagsFirst(invocation));
-  if (version) words.push(...versionFlagsLast(invocation, installation));
-  else if (!asked && world.exists(installation.library)) words.push(installation.library);
-  return {
-    step: {
-      kind: 'link',
-      form: version ? 'version' : 'plain',
-      output,
-      words,
-      objects: effects.has('relocatable') ? [] : objects,
-      direct: effects.has('save-temps') || effects.has('auxiliary'),
-    },
-    ...(plainBecause === undefined ? {} : { warning: plainLink(output, plainBecause) }),
-  };
-}
-
-const hasOtherSources = (invocation: Invocation): boolean =>
-  inputsOf(invocation).some((i) => i.language !== undefined && !isC(i));
-
-function versionFlagsFirst(invocation: Invocation): string[] {
-  const lto = optionsOf(invocation).some((t) => t.words[0]!.startsWith('-flto'));
-  return ['-shared', '-Wl,-Bsymbolic', ...(lto ? positionFlags : [])];
-}
-
-/** The library stands behind all inputs, so that it answers to what they need; the flags stand last, so that they hold. */
-function versionFlagsLast(invocation: Invocation, installation: Installation): string[] {
-  const lld = optionsOf(invocation).some(
-    (t) => t.spec?.effect === 'linker-choice' && (t.value ?? '').includes('lld'),
-  );
-  return [
-    '-Wl,-e,kt_entry',
-    '-Wl,-z,defs',
-    // lld drops sections that only their __start_ symbols refer to.
-    ...(lld ? ['-Wl,-z,nostart-stop-gc'] : []),
-    '-Wl,--build-id',
-    '-Wl,-u,kt_entry',
-    '-Wl,-u,kitsune_init_inplace',
-    installation.library,
-    '-ldl',
-  ];
 }

@@ -5,7 +5,19 @@ import { badForm, unknownForm } from '../support/transformer-errors.js';
 import { placesOf, skipLexeme } from './scanner.js';
 import type { CodePiece } from './syntax.js';
 
-const forms = ['in', 'out', 'base', 'newbase', 'oldtype', 'newtype', 'oldsym', 'newsym', 'xform', 'gen'];
+const forms = [
+  'in',
+  'out',
+  'base',
+  'newbase',
+  'oldtype',
+  'newtype',
+  'oldsym',
+  'newsym',
+  'xform',
+  'gen',
+  'place',
+];
 
 /** The pieces of `text`, which starts at `start` in its file. */
 export function splitCode(text: string, start: Location, errors: Diagnostic[]): CodePiece[] {
@@ -31,7 +43,10 @@ function split(text: string, place: (offset: number) => Location, errors: Diagno
       i = after;
       continue;
     }
-    const name = text[i] === '$' && !/[\w$]/.test(text[i - 1] ?? '') ? /^\$([a-z]+)/.exec(text.slice(i, i + 12))?.[1] : undefined;
+    const name =
+      text[i] === '$' && !/[\w$]/.test(text[i - 1] ?? '')
+        ? /^\$([a-z]+)/.exec(text.slice(i, i + 12))?.[1]
+        : undefined;
     if (name === undefined) {
       i++;
       continue;
@@ -75,10 +90,18 @@ function formWithArguments(
   switch (name) {
     case 'oldtype':
     case 'newtype':
-      return one === undefined ? undefined : { kind: 'type', side: name === 'oldtype' ? 'old' : 'new', type: one, location };
+      return one === undefined
+        ? undefined
+        : { kind: 'type', side: name === 'oldtype' ? 'old' : 'new', type: one, location };
     case 'oldsym':
     case 'newsym':
-      return one === undefined ? undefined : { kind: 'symbol', side: name === 'oldsym' ? 'old' : 'new', key: one, location };
+      return one === undefined
+        ? undefined
+        : { kind: 'symbol', side: name === 'oldsym' ? 'old' : 'new', key: one, location };
+    case 'place':
+      return one === undefined || first === undefined
+        ? undefined
+        : { kind: 'place', argument: split(first.text, (o) => place(o + first.offset), errors), location };
     case 'gen':
       return one === undefined ? undefined : { kind: 'parameter', name: one.replace(/^@/, ''), location };
     default:

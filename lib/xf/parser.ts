@@ -1,10 +1,28 @@
 /** Text of an `.xf` file → its rules. Every error of the file is reported, not just the first. */
 
-import { KitsuneError, type Diagnostic, type Location } from '../support/errors.js';
-import { badAnnotation, badPath, headerNotFirst, initWithoutCode, unexpected, unterminated } from '../support/transformer-errors.js';
+import { type Diagnostic, KitsuneError, type Location } from '../support/errors.js';
+import {
+  badAnnotation,
+  badPath,
+  headerNotFirst,
+  initWithoutCode,
+  unexpected,
+  unterminated,
+} from '../support/transformer-errors.js';
 import { splitCode } from './code.js';
 import { scan, type Token } from './scanner.js';
-import type { Anchor, AnnotationRule, CodeBlock, OutsideAnnotation, Path, Rule, Step, TypeKeyword, Use, XfFile } from './syntax.js';
+import type {
+  Anchor,
+  AnnotationRule,
+  CodeBlock,
+  OutsideAnnotation,
+  Path,
+  Rule,
+  Step,
+  TypeKeyword,
+  Use,
+  XfFile,
+} from './syntax.js';
 
 const keywords: readonly string[] = ['struct', 'union', 'enum', 'typedef'];
 const identifier = /^[A-Za-z_$][A-Za-z0-9_$]*$/;
@@ -61,7 +79,8 @@ export function parseXf(file: string, text: string): XfFile {
   };
   const rule = (): Omit<Rule, 'code'> => {
     const first = peek();
-    const special = first.kind === 'word' && (first.text === 'INIT' || first.text === 'MOVED') && peek(1).kind === 'word';
+    const special =
+      first.kind === 'word' && (first.text === 'INIT' || first.text === 'MOVED') && peek(1).kind === 'word';
     if (special) {
       next();
       return { kind: first.text === 'INIT' ? 'init' : 'moved', to: path(), location: first.location };
@@ -95,10 +114,11 @@ export function parseXf(file: string, text: string): XfFile {
     if (peek().kind !== 'colon') stop(unexpected(peek().text, '`:`', peek().location));
     next();
     const name = next();
-    const argument = peek().kind === 'other' && peek().text.startsWith('(') ? next().text.slice(1, -1).trim() : undefined;
+    const argument =
+      peek().kind === 'other' && peek().text.startsWith('(') ? next().text.slice(1, -1).trim() : undefined;
     const parsed = outsideAnnotation(name.text, argument);
-    if (parsed === undefined) return stop(badAnnotation(name.text, name.location));
-    annotations.push({ path: target, annotation: parsed, location });
+    if (parsed === undefined) stop(badAnnotation(name.text, name.location));
+    else annotations.push({ path: target, annotation: parsed, location });
   };
   /** After an error: on to the next block's end, or to the next thing that can start a rule at the start of a line. */
   const recover = (): void => {
@@ -165,7 +185,13 @@ export function parsePath(text: string): { anchor: Anchor; steps: Step[] } | und
     const hash = symbol.indexOf('#');
     const name = symbol.slice(hash + 1);
     const func = hash >= 0 ? symbol.slice(0, hash) : undefined;
-    if (!identifier.test(name) || (func !== undefined && !identifier.test(func)) || file === '' || namespace === '')
+    if (
+      keywords.includes(name) ||
+      !identifier.test(name) ||
+      (func !== undefined && !identifier.test(func)) ||
+      file === '' ||
+      namespace === ''
+    )
       return undefined;
     anchor = {
       kind: 'variable',
@@ -211,7 +237,11 @@ function outsideAnnotation(name: string, argument: string | undefined): OutsideA
       return has ? { kind: 'array', length: argument } : undefined;
     case 'E_T':
       if (!has) return undefined;
-      return argument === '@container' ? { kind: 'container' } : argument.startsWith('@') ? undefined : { kind: 'target', type: argument };
+      return argument === '@container'
+        ? { kind: 'container' }
+        : argument.startsWith('@')
+          ? undefined
+          : { kind: 'target', type: argument };
     default:
       return undefined;
   }

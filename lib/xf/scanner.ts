@@ -10,7 +10,11 @@ import type { Location } from '../support/errors.js';
 export type Token =
   | { readonly kind: 'word'; readonly text: string; readonly location: Location }
   | { readonly kind: 'string'; readonly text: string; readonly location: Location }
-  | { readonly kind: 'arrow' | 'comma' | 'colon' | 'semicolon' | 'end'; readonly text: string; readonly location: Location }
+  | {
+      readonly kind: 'arrow' | 'comma' | 'colon' | 'semicolon' | 'end';
+      readonly text: string;
+      readonly location: Location;
+    }
   | { readonly kind: 'code'; readonly text: string; readonly location: Location }
   | { readonly kind: 'other'; readonly text: string; readonly location: Location };
 
@@ -64,7 +68,8 @@ export function skipLexeme(text: string, at: number): number {
 function skipDirective(text: string, at: number): number {
   let i = at;
   while (i < text.length && text[i] !== '\n') {
-    if (text[i] === '\\' && (text[i + 1] === '\n' || text.startsWith('\r\n', i + 1))) i += text[i + 1] === '\n' ? 2 : 3;
+    if (text[i] === '\\' && (text[i + 1] === '\n' || text.startsWith('\r\n', i + 1)))
+      i += text[i + 1] === '\n' ? 2 : 3;
     else if (text.startsWith('/*', i)) {
       const end = text.indexOf('*/', i + 2);
       i = end < 0 ? text.length : end + 2;

@@ -42,9 +42,20 @@ export interface CodeBlock {
 export type CodePiece =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'in' | 'out' | 'base' | 'newbase'; readonly location: Location }
-  | { readonly kind: 'type'; readonly side: 'old' | 'new'; readonly type: string; readonly location: Location }
-  | { readonly kind: 'symbol'; readonly side: 'old' | 'new'; readonly key: string; readonly location: Location }
+  | {
+      readonly kind: 'type';
+      readonly side: 'old' | 'new';
+      readonly type: string;
+      readonly location: Location;
+    }
+  | {
+      readonly kind: 'symbol';
+      readonly side: 'old' | 'new';
+      readonly key: string;
+      readonly location: Location;
+    }
   | { readonly kind: 'parameter'; readonly name: string; readonly location: Location }
+  | { readonly kind: 'place'; readonly argument: readonly CodePiece[]; readonly location: Location }
   | {
       readonly kind: 'xform';
       readonly oldType: string;

@@ -47,16 +47,22 @@ function fits(from: Range, to: Range): boolean {
     return from.digits <= to.digits;
   }
   if (from.kind === 'integer' && to.kind === 'float') return from.digits <= to.digits;
-  if (from.kind === 'float' && to.kind === 'float') return from.size <= to.size && from.digits <= to.digits && (!from.complex || to.complex);
+  if (from.kind === 'float' && to.kind === 'float')
+    return from.size <= to.size && from.digits <= to.digits && (!from.complex || to.complex);
   return false;
 }
 
 /** May an object of type `from` become one of type `to` without a rule? */
 export function compareArithmetic(
-  from: { readonly name: string; readonly layout?: Layout | undefined; readonly bitWidth?: number | undefined },
+  from: {
+    readonly name: string;
+    readonly layout?: Layout | undefined;
+    readonly bitWidth?: number | undefined;
+  },
   to: { readonly name: string; readonly layout?: Layout | undefined; readonly bitWidth?: number | undefined },
 ): Fit {
-  if (from.name === to.name && from.bitWidth === to.bitWidth && from.layout?.size === to.layout?.size) return 'same';
+  if (from.name === to.name && from.bitWidth === to.bitWidth && from.layout?.size === to.layout?.size)
+    return 'same';
   const a = rangesOf(from.name, from.layout, from.bitWidth);
   const b = rangesOf(to.name, to.layout, to.bitWidth);
   if (a === undefined || b === undefined) return 'narrows';
@@ -73,7 +79,9 @@ export function compareArithmetic(
     x.digits === y.digits &&
     from.layout?.size === to.layout?.size &&
     from.bitWidth === to.bitWidth &&
-    (x.kind === 'float' ? y.kind === 'float' && x.complex === y.complex : y.kind === 'integer' && x.signed === y.signed) &&
+    (x.kind === 'float'
+      ? y.kind === 'float' && x.complex === y.complex
+      : y.kind === 'integer' && x.signed === y.signed) &&
     (from.name === '_Bool') === (to.name === '_Bool');
   return alike ? 'same' : 'widens';
 }

@@ -11,7 +11,8 @@ import { formNotHere, unknownTypeInCode } from '../support/transformer-errors.js
 import type { CodePiece } from '../xf/syntax.js';
 import { compareArithmetic, rangesOf } from './arithmetic.js';
 import { declare, sourceNaming } from './declare.js';
-import { fieldsOfPair, type Fields } from './fields.js';
+import { type Fields, fieldsOfPair } from './fields.js';
+import { layoutDiffers } from './hidden.js';
 import { nearest } from './near.js';
 import { fieldStops, needs } from './needs.js';
 import type { ClosureUse, CodeUse, Frame, Pair, Place, Problem, Relation, Source } from './relation.js';
@@ -35,7 +36,13 @@ export interface Comparison {
   /** How the old object of a place is related to the new one. */
   relate(o: Node, n: Node, place: Place, enter: Enter): Relation;
   missing(problem: Problem): Problem;
-  codeUse(rule: ResolvedRule, o: Node | undefined, holders: readonly (AggregateNode | undefined)[], place: Place, source?: Source): CodeUse;
+  codeUse(
+    rule: ResolvedRule,
+    o: Node | undefined,
+    holders: readonly (AggregateNode | undefined)[],
+    place: Place,
+    source?: Source,
+  ): CodeUse;
   /** Fills all pairs that were met. */
   settle(): void;
 }
@@ -50,14 +57,28 @@ export interface Enter {
 
 export const atTop: Enter = { frames: [] };
 
-export function createComparison(oldView: View, newView: View, rules: readonly ResolvedRule[], options: { zeroNewFields: boolean }, errors: Diagnostic[]): Comparison {
+export function createComparison(
+  oldView: View,
+  newView: View,
+  rules: readonly ResolvedRule[],
+  options: { zeroNewFields: boolean },
+  errors: Diagnostic[],
+): Comparison {
   const pairs: Pair[] = [];
   const byKey = new Map<string, Pair>();
   const waiting: { pair: Pair; frames: readonly Frame[] }[] = [];
   const problems: Problem[] = [];
   const reported = new Set<string>();
-  const typeRules = rules.filter((r) => r.from?.anchor.kind === 'type' && r.to.anchor.kind === 'type' && r.from.steps.length === 0 && r.to.steps.length === 0);
-  const enumRules = rules.filter((r) => r.from?.anchor.kind === 'type' && r.from.anchor.keyword === 'enum' && r.from.steps.length === 1);
+  const typeRules = rules.filter(
+    (r) =>
+      r.from?.anchor.kind === 'type' &&
+      r.to.anchor.kind === 'type' &&
+      r.from.steps.length === 0 &&
+      r.to.steps.length === 0,
+  );
+  const enumRules = rules.filter(
+    (r) => r.from?.anchor.kind === 'type' && r.from.anchor.keyword === 'enum' && r.from.steps.length === 1,
+  );
 
   const comparison: Comparison = {
     old: oldView,
@@ -105,7 +126,12 @@ export function createComparison(oldView: View, newView: View, rules: readonly R
       const around = [...holders, last?.old, last?.new];
       if (rule !== undefined) return { kind: 'code', old: o, new: n, code: codeUse(rule, o, around, place) };
     }
-    const problem = (trouble: Trouble): Relation => ({ kind: 'missing', old: o, new: n, problem: missing({ ...trouble, place, skeleton: skeletonOf(place, n) }) });
+    const problem = (trouble: Trouble): Relation => ({
+      kind: 'missing',
+      old: o,
+      new: n,
+      problem: missing({ ...trouble, place, skeleton: skeletonOf(place, n) }),
+    });
     if (o.kind === 'base' && n.kind === 'base') {
       const fit = compareArithmetic(o, n);
       if (fit === 'same') return { kind: 'same', old: o, new: n };
@@ -114,30 +140,59 @@ export function createComparison(oldView: View, newView: View, rules: readonly R
     if (o.kind === 'enum' && n.kind === 'enum') return relateEnums(o, n, o.type, n.type, problem);
     if (o.kind === 'enum' && n.kind === 'base') {
       const fit = enumFits(o.type, n);
-      if (fit) return o.type.layout?.size === n.layout?.size ? { kind: 'same', old: o, new: n } : { kind: 'convert', old: o, new: n };
+      if (fit)
+        return o.type.layout?.size === n.layout?.size
+          ? { kind: 'same', old: o, new: n }
+          : { kind: 'convert', old: o, new: n };
       return problem(needs.narrowed(place));
     }
     if (o.kind === 'pointer' && n.kind === 'pointer') return relatePointers(o, n, place, problem);
     if (o.kind === 'array' && n.kind === 'array') return relateArrays(o, n, place, enter, problem);
     if ((o.kind === 'struct' || o.kind === 'union') && (n.kind === 'struct' || n.kind === 'union'))
       return relateAggregates(o, n, between, place, enter, problem);
-    if (o.kind === 'unknown' && n.kind === 'unknown' && o.text === n.text && o.layout?.size === n.layout?.size) return { kind: 'same', old: o, new: n };
-    if (o.kind === n.kind && (o.kind === 'void' || o.kind === 'function')) return { kind: 'same', old: o, new: n };
+    if (
+      o.kind === 'unknown' &&
+      n.kind === 'unknown' &&
+      o.text === n.text &&
+      o.layout?.size === n.layout?.size
+    )
+      return { kind: 'same', old: o, new: n };
+    if (o.kind === n.kind && (o.kind === 'void' || o.kind === 'function'))
+      return { kind: 'same', old: o, new: n };
     return problem(needs.otherKind(place));
   }
 
-  function relateEnums(o: Node, n: Node, oldType: EnumType, newType: EnumType, problem: (t: Trouble) => Relation): Relation {
+  function relateEnums(
+    o: Node,
+    n: Node,
+    oldType: EnumType,
+    newType: EnumType,
+    problem: (t: Trouble) => Relation,
+  ): Relation {
     const renamed = new Map<string, string>();
     for (const r of enumRules) {
       const from = r.from?.steps[0];
       const to = r.to.steps[0];
-      if (r.from?.anchor.kind !== 'type' || r.to.anchor.kind !== 'type' || from?.kind !== 'field' || to?.kind !== 'field') continue;
-      if (!oldView.answersTo(o, 'enum', r.from.anchor.name) || !newView.answersTo(n, 'enum', r.to.anchor.name)) continue;
+      if (
+        r.from?.anchor.kind !== 'type' ||
+        r.to.anchor.kind !== 'type' ||
+        from?.kind !== 'field' ||
+        to?.kind !== 'field'
+      )
+        continue;
+      if (
+        !oldView.answersTo(o, 'enum', r.from.anchor.name) ||
+        !newView.answersTo(n, 'enum', r.to.anchor.name)
+      )
+        continue;
       renamed.set(from.name, to.name);
       r.used = true;
     }
     const match = matchEnumerators(oldType, newType, renamed);
-    if (match.removed.length > 0) return problem(needs.enumeratorRemoved(match.removed, oldView.namesOf(o.id)[0], newView.namesOf(n.id)[0]));
+    if (match.removed.length > 0)
+      return problem(
+        needs.enumeratorRemoved(match.removed, oldView.namesOf(o.id)[0], newView.namesOf(n.id)[0]),
+      );
     if (match.ambiguous) return problem(needs.enumeratorsSplit());
     if (match.values.every((v) => v.old === v.new)) {
       if (oldType.layout?.size === newType.layout?.size) return { kind: 'same', old: o, new: n };
@@ -146,7 +201,12 @@ export function createComparison(oldView: View, newView: View, rules: readonly R
     return { kind: 'renumber', old: o, new: n, values: match.values };
   }
 
-  function relatePointers(o: PointerNode, n: PointerNode, place: Place, problem: (t: Trouble) => Relation): Relation {
+  function relatePointers(
+    o: PointerNode,
+    n: PointerNode,
+    place: Place,
+    problem: (t: Trouble) => Relation,
+  ): Relation {
     const from = o.to();
     const to = n.to();
     if (o.follow.kind === 'opaque' || n.follow.kind === 'opaque') {
@@ -157,8 +217,14 @@ export function createComparison(oldView: View, newView: View, rules: readonly R
     if (o.follow.kind === 'void' || n.follow.kind === 'void') {
       const known = o.follow.kind === 'void' ? to : from;
       const both = o.follow.kind === 'void' && n.follow.kind === 'void';
-      if (!both && (isAggregate(known) || known.kind === 'function' || known.kind === 'pointer')) return problem(needs.voidMismatch());
-      const parameter = o.follow.kind === 'void' ? o.follow.parameter : n.follow.kind === 'void' ? n.follow.parameter : undefined;
+      if (!both && (isAggregate(known) || known.kind === 'function' || known.kind === 'pointer'))
+        return problem(needs.voidMismatch());
+      const parameter =
+        o.follow.kind === 'void'
+          ? o.follow.parameter
+          : n.follow.kind === 'void'
+            ? n.follow.parameter
+            : undefined;
       comparison.voids.push({ place, ...(parameter === undefined ? {} : { parameter }) });
       return { kind: 'plain', old: o, new: n };
     }
@@ -174,25 +240,68 @@ export function createComparison(oldView: View, newView: View, rules: readonly R
       o.custom === undefined && n.custom === undefined
         ? undefined
         : { allocate: n.custom?.allocate ?? '', release: o.custom?.release ?? '' };
-    const names = isAggregate(from) && isAggregate(to) ? { oldPath: pathOf(oldView, from, place.oldPath), newPath: pathOf(newView, to, place.newPath) } : {};
-    const target = relate(from, to, { ...place, ...names, reach: `${place.reach}${follow.kind === 'one' ? '->' : '[]'}` }, atTop);
-    return { kind: 'follow', old: o, new: n, target, follow, path: place.oldPath, ...(custom === undefined ? {} : { custom }) };
+    const target = relate(
+      from,
+      to,
+      { ...place, reach: `${place.reach}${follow.kind === 'one' ? '->' : '[]'}` },
+      atTop,
+    );
+    return {
+      kind: 'follow',
+      old: o,
+      new: n,
+      target,
+      follow,
+      path: place.oldPath,
+      ...(custom === undefined ? {} : { custom }),
+    };
   }
 
-  function relateArrays(o: ArrayNode, n: ArrayNode, place: Place, enter: Enter, problem: (t: Trouble) => Relation): Relation {
+  function relateArrays(
+    o: ArrayNode,
+    n: ArrayNode,
+    place: Place,
+    enter: Enter,
+    problem: (t: Trouble) => Relation,
+  ): Relation {
     const element = (): Relation => relate(o.of, n.of, { ...place, reach: `${place.reach}[]` }, enter);
     const length = o.length ?? n.length;
     const open = (a: ArrayNode): boolean => a.count === undefined || a.count === 0;
     if (length !== undefined || (open(o) && open(n)))
-      return { kind: 'array', old: o, new: n, element: element(), ...(length === undefined ? {} : { length }) };
+      return {
+        kind: 'array',
+        old: o,
+        new: n,
+        element: element(),
+        ...(length === undefined ? {} : { length }),
+      };
     if (o.count === undefined || n.count === undefined) return problem(needs.arrayBound());
     if (n.count < o.count) return problem(needs.arrayShrank(o.count, n.count));
-    return { kind: 'array', old: o, new: n, element: element(), count: o.count, oldCount: o.count, newCount: n.count };
+    return {
+      kind: 'array',
+      old: o,
+      new: n,
+      element: element(),
+      count: o.count,
+      oldCount: o.count,
+      newCount: n.count,
+    };
   }
 
-  function relateAggregates(o: AggregateNode, n: AggregateNode, between: readonly ResolvedRule[], place: Place, enter: Enter, problem: (t: Trouble) => Relation): Relation {
-    if (isIncomplete(o) || isIncomplete(n)) return isIncomplete(o) && isIncomplete(n) ? { kind: 'same', old: o, new: n } : problem(needs.incomplete());
+  function relateAggregates(
+    o: AggregateNode,
+    n: AggregateNode,
+    between: readonly ResolvedRule[],
+    place: Place,
+    enter: Enter,
+    problem: (t: Trouble) => Relation,
+  ): Relation {
+    if (isIncomplete(o) || isIncomplete(n))
+      return isIncomplete(o) && isIncomplete(n)
+        ? { kind: 'same', old: o, new: n }
+        : problem(needs.incomplete());
     if (o.kind !== n.kind) return problem(needs.otherKind(place));
+    if (isLeftAlone(o, n, between)) return { kind: 'same', old: o, new: n };
     for (const r of between) r.used = true;
     if (between.length === 0 && !shareName(o, n)) {
       const from = oldView.namesOf(o.id)[0] ?? '';
@@ -209,11 +318,25 @@ export function createComparison(oldView: View, newView: View, rules: readonly R
     const all = [...enter.frames, frame];
     const inline = deeperRules(all);
     const frames = inline ? all : [{ old: o, new: n }];
-    const context = inline ? `@${frames.map((f) => `${f.variables?.new.key ?? f.new.key}.${f.newField ?? ''}`).join('/')}` : '';
+    const context = inline
+      ? `@${frames.map((f) => `${f.variables?.new.key ?? f.new.key}.${f.newField ?? ''}`).join('/')}`
+      : '';
     const key = `${o.key}|${n.key}${context}`;
     let pair = byKey.get(key);
     if (pair === undefined) {
-      pair = { id: pairs.length, key, old: o, new: n, inline, place, fields: [], dropped: [], raw: false, reshaped: false, walked: false };
+      pair = {
+        id: pairs.length,
+        key,
+        old: o,
+        new: n,
+        inline,
+        place,
+        fields: [],
+        dropped: [],
+        raw: false,
+        reshaped: false,
+        walked: false,
+      };
       byKey.set(key, pair);
       pairs.push(pair);
       waiting.push({ pair, frames });
@@ -221,13 +344,37 @@ export function createComparison(oldView: View, newView: View, rules: readonly R
     return { kind: 'aggregate', old: o, new: n, pair };
   }
 
+  /** Types of system headers are opaque as long as they stay as they are and nobody speaks of what is in them. */
+  function isLeftAlone(o: AggregateNode, n: AggregateNode, between: readonly ResolvedRule[]): boolean {
+    if (between.length > 0 || !oldView.isSystem(o) || !newView.isSystem(n) || o.type.tag !== n.type.tag)
+      return false;
+    if (oldView.isAnnotatedOutside(o) || newView.isAnnotatedOutside(n)) return false;
+    // Its author says where it leads.
+    if (oldView.parametersOf(o).length > 0 || newView.parametersOf(n).length > 0) return false;
+    const spokenOf = (view: View, node: AggregateNode, end: 'from' | 'to'): boolean =>
+      rules.some((r) => {
+        const anchor = r[end]?.anchor;
+        return (
+          r.rule.kind !== 'moved' &&
+          anchor?.kind === 'type' &&
+          view.answersTo(node, anchor.keyword, anchor.name)
+        );
+      });
+    if (spokenOf(oldView, o, 'from') || spokenOf(newView, n, 'to')) return false;
+    return !layoutDiffers(comparison, o, n, new Set());
+  }
+
   /** Is there a rule that speaks of a field of the last frame through a frame before it, or of this variable's? */
   function deeperRules(frames: readonly Frame[]): boolean {
     const last = frames.length - 1;
     return rules.some((r) =>
       frames.some((f, i) => {
-        const byVariable = r.to.anchor.kind === 'variable' && f.variables?.new.key === r.to.anchor.variable.key;
-        const byType = r.to.anchor.kind === 'type' && i < last && newView.answersTo(f.new, r.to.anchor.keyword, r.to.anchor.name);
+        const byVariable =
+          r.to.anchor.kind === 'variable' && f.variables?.new.key === r.to.anchor.variable.key;
+        const byType =
+          r.to.anchor.kind === 'type' &&
+          i < last &&
+          newView.answersTo(f.new, r.to.anchor.keyword, r.to.anchor.name);
         if (!byVariable && !byType) return false;
         const names = fieldStops(r.to.steps);
         const below = frames.slice(i + 1).map((x) => x.newField ?? '');
@@ -238,47 +385,93 @@ export function createComparison(oldView: View, newView: View, rules: readonly R
 
   /** Names in common, no name at all on one side, or a rule that renames. A type that a rule renames has no other counterpart. */
   function shareName(o: Node, n: Node): boolean {
-    const renamedAway = typeRules.some((r) => r.from?.anchor.kind === 'type' && oldView.answersTo(o, r.from.anchor.keyword, r.from.anchor.name) && r.from.path.text !== r.to.path.text);
+    const renamedAway = typeRules.some(
+      (r) =>
+        r.from?.anchor.kind === 'type' &&
+        oldView.answersTo(o, r.from.anchor.keyword, r.from.anchor.name) &&
+        r.from.path.text !== r.to.path.text,
+    );
     const from = o.id >= 0 ? namesWithTag(oldView, o) : [];
     const to = n.id >= 0 ? namesWithTag(newView, n) : [];
     if (from.length === 0 || to.length === 0) return true;
     return !renamedAway && from.some((name) => to.includes(name));
   }
 
-  function codeUse(rule: ResolvedRule, o: Node | undefined, holders: readonly (AggregateNode | undefined)[], place: Place, source?: Source): CodeUse {
+  function codeUse(
+    rule: ResolvedRule,
+    o: Node | undefined,
+    holders: readonly (AggregateNode | undefined)[],
+    place: Place,
+    source?: Source,
+  ): CodeUse {
     const closures = new Map<string, ClosureUse>();
     const visit = (pieces: readonly CodePiece[]): void => {
       for (const p of pieces) {
         if (p.kind === 'parameter' || p.kind === 'xform') {
           const pair = closurePair(p, holders);
-          if (pair !== undefined) closures.set(closureKey(p), pair === 'opaque' ? { kind: 'opaque' } : { kind: 'relation', relation: relate(pair.old, pair.new, closurePlace(pair.old, pair.new, place), atTop) });
+          if (pair !== undefined)
+            closures.set(
+              closureKey(p),
+              pair === 'opaque'
+                ? { kind: 'opaque' }
+                : {
+                    kind: 'relation',
+                    relation: relate(pair.old, pair.new, closurePlace(pair.old, pair.new, place), atTop),
+                  },
+            );
         }
-        if (p.kind === 'in' && o === undefined) errors.push(formNotHere('$in', 'INIT has no old object', p.location));
-        if (p.kind === 'base' && !holders.some((h) => h !== undefined)) errors.push(formNotHere('$base', 'it names no field', p.location));
-        if (p.kind === 'type' && parseTypeName(p.side === 'old' ? oldView : newView, p.type) === undefined) badType(p.type, p.side, p.location);
+        if (p.kind === 'place') visit(p.argument);
+        if (p.kind === 'in' && o === undefined)
+          errors.push(formNotHere('$in', 'INIT has no old object', p.location));
+        if (
+          (p.kind === 'base' || p.kind === 'newbase' || p.kind === 'place') &&
+          !holders.some((h) => h !== undefined)
+        )
+          errors.push(formNotHere(`$${p.kind}`, 'it names no field', p.location));
+        if (p.kind === 'type' && parseTypeName(p.side === 'old' ? oldView : newView, p.type) === undefined)
+          badType(p.type, p.side, p.location);
       }
     };
     if (rule.rule.code !== undefined) visit(rule.rule.code.pieces);
     return { rule, closures, ...(source === undefined ? {} : { source }) };
   }
 
-  function badType(text: string, side: 'old' | 'new', location: Parameters<typeof unknownTypeInCode>[3]): void {
+  function badType(
+    text: string,
+    side: 'old' | 'new',
+    location: Parameters<typeof unknownTypeInCode>[3],
+  ): void {
     const view = side === 'old' ? oldView : newView;
     const names = view.typeNames().map((t) => t.replace(/^typedef /, ''));
     const d = unknownTypeInCode(text, side, nearest(text.replace(/[\s*]+$/, ''), names), location);
-    if (!errors.some((e) => e.code === d.code && e.message === d.message && e.location?.line === location.line)) errors.push(d);
+    if (
+      !errors.some((e) => e.code === d.code && e.message === d.message && e.location?.line === location.line)
+    )
+      errors.push(d);
   }
 
-  function closurePair(p: Extract<CodePiece, { kind: 'parameter' | 'xform' }>, holders: readonly (AggregateNode | undefined)[]): { old: Node; new: Node } | 'opaque' | undefined {
+  function closurePair(
+    p: Extract<CodePiece, { kind: 'parameter' | 'xform' }>,
+    holders: readonly (AggregateNode | undefined)[],
+  ): { old: Node; new: Node } | 'opaque' | undefined {
     if (p.kind === 'parameter') {
       const found = (side: View): TypeArgument | undefined =>
-        holders.flatMap((h, i) => (h !== undefined && (i % 2 === 0 ? oldView : newView) === side ? [h.environment.get(p.name)] : [])).find((x) => x !== undefined);
+        holders
+          .flatMap((h, i) =>
+            h !== undefined && (i % 2 === 0 ? oldView : newView) === side ? [h.environment.get(p.name)] : [],
+          )
+          .find((x) => x !== undefined);
       const old = found(oldView);
       const now = found(newView) ?? old;
       if (old === 'opaque' || now === 'opaque') return 'opaque';
       if (old === undefined || now === undefined) {
-        const declares = holders.some((h, i) => h !== undefined && (i % 2 === 0 ? oldView : newView).parametersOf(h).includes(p.name));
-        if (!declares) errors.push(formNotHere(`$gen(${p.name})`, `the type it stands in has no parameter @${p.name}`, p.location));
+        const declares = holders.some(
+          (h, i) => h !== undefined && (i % 2 === 0 ? oldView : newView).parametersOf(h).includes(p.name),
+        );
+        if (!declares)
+          errors.push(
+            formNotHere(`$gen(${p.name})`, `the type it stands in has no parameter @${p.name}`, p.location),
+          );
         return declares ? 'opaque' : undefined;
       }
       return { old, new: now };
@@ -294,7 +487,13 @@ export function createComparison(oldView: View, newView: View, rules: readonly R
       const forms = argument.filter((a) => a.kind !== 'text' || a.text.trim() !== '');
       const only = forms[0];
       if (forms.length !== 1 || (only?.kind !== 'parameter' && only?.kind !== 'xform')) {
-        errors.push(formNotHere('$xform', 'its further arguments are $xform(...) or $gen(...), one for each type parameter', p.location));
+        errors.push(
+          formNotHere(
+            '$xform',
+            'its further arguments are $xform(...) or $gen(...), one for each type parameter',
+            p.location,
+          ),
+        );
         return undefined;
       }
       const inner = closurePair(only, holders);
@@ -316,7 +515,8 @@ export function createComparison(oldView: View, newView: View, rules: readonly R
 
   function settle(): void {
     const fields: Fields = fieldsOfPair(comparison);
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) fields(next.pair, next.frames);
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift())
+      fields(next.pair, next.frames);
   }
 
   return comparison;
@@ -327,7 +527,9 @@ export type Trouble = Pick<Problem, 'code' | 'what' | 'remedy'>;
 /** Key of a closure in `CodeUse.closures`. */
 export function closureKey(p: Extract<CodePiece, { kind: 'parameter' | 'xform' }>): string {
   if (p.kind === 'parameter') return `gen ${p.name}`;
-  const rest = p.arguments.map((a) => a.map((x) => (x.kind === 'parameter' || x.kind === 'xform' ? closureKey(x) : '')).join(''));
+  const rest = p.arguments.map((a) =>
+    a.map((x) => (x.kind === 'parameter' || x.kind === 'xform' ? closureKey(x) : '')).join(''),
+  );
   return `xform ${p.oldType.replace(/\s+/g, ' ')},${p.newType.replace(/\s+/g, ' ')}${rest.map((r) => `,${r}`).join('')}`;
 }
 
@@ -342,7 +544,9 @@ function isIncomplete(n: Node): boolean {
 function namesWithTag(view: View, n: Node): readonly string[] {
   const names = view.namesOf(n.id);
   if (names.length > 0) return names;
-  return (n.kind === 'struct' || n.kind === 'union' || n.kind === 'enum') && n.type.tag !== undefined ? [`${n.kind} ${n.type.tag}`] : [];
+  return (n.kind === 'struct' || n.kind === 'union' || n.kind === 'enum') && n.type.tag !== undefined
+    ? [`${n.kind} ${n.type.tag}`]
+    : [];
 }
 
 /** The name of a type as a path starts with it, or the path that leads there. */
@@ -365,13 +569,18 @@ function enumFits(type: EnumType, n: Extract<Node, { kind: 'base' }>): boolean {
     if (v !== undefined && v > highest) highest = v;
   }
   const digits = Math.max(highest.toString(2).length, lowest < 0n ? (-lowest - 1n).toString(2).length : 0);
-  return ranges.every((r) => (r.kind === 'integer' ? digits <= r.digits && (lowest >= 0n || r.signed) : digits <= r.digits));
+  return ranges.every((r) =>
+    r.kind === 'integer' ? digits <= r.digits && (lowest >= 0n || r.signed) : digits <= r.digits,
+  );
 }
 
 /** Lines for an `.xf` file, to be completed. */
 export function skeletonOf(place: Place, n: Node): string {
   const where = (o: Origin | undefined): string => (o === undefined ? '' : `  (${o.file}:${o.line})`);
-  const body = n.kind === 'struct' || n.kind === 'union' || n.kind === 'array' ? 'memset(&$out, 0, sizeof $out);' : '$out = $in;';
+  const body =
+    n.kind === 'struct' || n.kind === 'union' || n.kind === 'array'
+      ? 'memset(&$out, 0, sizeof $out);'
+      : '$out = $in;';
   return [
     `/* old: ${place.oldDeclaration}${where(place.oldOrigin)}`,
     `   new: ${place.newDeclaration}${where(place.newOrigin)} */`,

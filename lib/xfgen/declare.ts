@@ -41,7 +41,12 @@ export function declare(naming: Naming, id: TypeId, name: string, behindPointer 
     case 'function': {
       const parameters = t.parameters.map((p) => declare(naming, p, '', true));
       if (t.variadic) parameters.push('...');
-      return declare(naming, t.returns, `${name}(${parameters.length > 0 ? parameters.join(', ') : 'void'})`, true);
+      return declare(
+        naming,
+        t.returns,
+        `${name}(${parameters.length > 0 ? parameters.join(', ') : 'void'})`,
+        true,
+      );
     }
   }
 }

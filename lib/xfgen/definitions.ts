@@ -25,9 +25,16 @@ export function createDefinitions(plan: Plan, names: Names): Definitions {
     const view = views[side];
     const id = view.complete(id0);
     const t = view.type(id);
-    if (t.kind === 'typedef') return need(side, t.to);
-    if (t.kind === 'array') return need(side, t.of);
-    if ((t.kind !== 'struct' && t.kind !== 'union' && t.kind !== 'enum') || wanted.has(`${side}${id}`)) return;
+    if (t.kind === 'typedef') {
+      need(side, t.to);
+      return;
+    }
+    if (t.kind === 'array') {
+      need(side, t.of);
+      return;
+    }
+    if ((t.kind !== 'struct' && t.kind !== 'union' && t.kind !== 'enum') || wanted.has(`${side}${id}`))
+      return;
     wanted.add(`${side}${id}`);
     needed.push({ side, id });
   };
@@ -56,13 +63,22 @@ export function createDefinitions(plan: Plan, names: Names): Definitions {
       const view = views[side];
       const id = view.complete(id0);
       const t = view.type(id);
-      if (t.kind === 'typedef') return emit(side, t.to);
-      if (t.kind === 'array') return emit(side, t.of);
+      if (t.kind === 'typedef') {
+        emit(side, t.to);
+        return;
+      }
+      if (t.kind === 'array') {
+        emit(side, t.of);
+        return;
+      }
       if (t.kind !== 'struct' && t.kind !== 'union' && t.kind !== 'enum') return;
       const d = names.definition(side, id);
       if (done.has(d.name)) return;
       // A shared definition is written from the new version's types.
-      if (d.side !== side) return emit(d.side, d.id);
+      if (d.side !== side) {
+        emit(d.side, d.id);
+        return;
+      }
       done.add(d.name);
       if (t.kind === 'enum') {
         lines.push(...enumeration(d, t, names), '');
@@ -97,33 +113,55 @@ function isUntaggedAggregate(view: View, m: Member): boolean {
 }
 
 function enumeration(d: Definition, t: Extract<Type, { kind: 'enum' }>, names: Names): string[] {
-  const values = (t.enumerators ?? []).map((e) => `    ${names.unique(`${d.name}_`, e.name)}${e.value === undefined ? '' : ` = ${integer(e.value)}`},`);
+  const values = (t.enumerators ?? []).map(
+    (e) =>
+      `    ${names.unique(`${d.name}_`, e.name)}${e.value === undefined ? '' : ` = ${integer(e.value)}`},`,
+  );
   const small = t.layout !== undefined && t.layout.size < 4 ? ' __attribute__((packed))' : '';
   if (values.length === 0) values.push(`    ${names.unique(`${d.name}_`, 'none')},`);
-  return [`enum${small} ${d.name} {`, ...values, '};', ...(t.layout === undefined ? [] : [`_Static_assert(sizeof(enum ${d.name}) == ${t.layout.size}, "size of enum ${t.tag ?? ''}");`])];
+  return [
+    `enum${small} ${d.name} {`,
+    ...values,
+    '};',
+    ...(t.layout === undefined
+      ? []
+      : [`_Static_assert(sizeof(enum ${d.name}) == ${t.layout.size}, "size of enum ${t.tag ?? ''}");`]),
+  ];
 }
 
 /** An integer constant of any 64-bit value. */
 export function integer(value: bigint): string {
   if (value === -(1n << 63n)) return '(-9223372036854775807LL - 1)';
   if (value > (1n << 63n) - 1n) return `${value}ULL`;
-  return value > 0x7fffffffn || value < -0x80000000n ? `${value}LL` : value === -0x80000000n ? '(-2147483647 - 1)' : String(value);
+  return value > 0x7fffffffn || value < -0x80000000n
+    ? `${value}LL`
+    : value === -0x80000000n
+      ? '(-2147483647 - 1)'
+      : String(value);
 }
 
 function structure(view: View, d: Definition, t: StructType, names: Names): string[] {
   const specifier = `${t.kind} ${d.name}`;
   const forced = t.kind === 'struct' && t.layout !== undefined && !isNatural(view, t);
-  const lines = [`${specifier} {`, ...(forced ? forcedMembers(view, t, d, names) : members(view, t, d, names, '    '))];
+  const lines = [
+    `${specifier} {`,
+    ...(forced ? forcedMembers(view, t, d, names) : members(view, t, d, names, '    ')),
+  ];
   const pack = t.attributes.find((a) => a.startsWith('pack('));
-  const attributes = forced ? ['packed', `aligned(${t.layout?.align ?? 1})`] : t.attributes.filter((a) => a !== pack);
+  const attributes = forced
+    ? ['packed', `aligned(${t.layout?.align ?? 1})`]
+    : t.attributes.filter((a) => a !== pack);
   if (pack !== undefined && !forced) lines.unshift(`#pragma pack(push, ${pack.slice(5, -1)})`);
   lines.push(`}${attributes.length > 0 ? ` __attribute__((${attributes.join(', ')}))` : ''};`);
   if (pack !== undefined && !forced) lines.push('#pragma pack(pop)');
   const title = view.namesOf(d.id)[0] ?? t.kind;
-  if (t.layout !== undefined) lines.push(`_Static_assert(sizeof(${specifier}) == ${t.layout.size}, "size of ${title}");`);
+  if (t.layout !== undefined)
+    lines.push(`_Static_assert(sizeof(${specifier}) == ${t.layout.size}, "size of ${title}");`);
   for (const m of t.members ?? [])
     if (m.name !== '' && m.offset !== undefined && m.width === undefined)
-      lines.push(`_Static_assert(offsetof(${specifier}, ${m.name}) == ${m.offset}, "offset of ${title}.${m.name}");`);
+      lines.push(
+        `_Static_assert(offsetof(${specifier}, ${m.name}) == ${m.offset}, "offset of ${title}.${m.name}");`,
+      );
   return lines;
 }
 
@@ -132,8 +170,13 @@ function members(view: View, t: StructType, d: Definition, names: Names, indent:
   for (const m of t.members ?? []) {
     const inner = view.type(view.complete(m.type));
     if (m.name === '' && (inner.kind === 'struct' || inner.kind === 'union') && m.width === undefined) {
-      const attributes = inner.attributes.length > 0 ? ` __attribute__((${inner.attributes.join(', ')}))` : '';
-      lines.push(`${indent}${inner.kind} {`, ...members(view, inner, d, names, `${indent}    `), `${indent}}${attributes};`);
+      const attributes =
+        inner.attributes.length > 0 ? ` __attribute__((${inner.attributes.join(', ')}))` : '';
+      lines.push(
+        `${indent}${inner.kind} {`,
+        ...members(view, inner, d, names, `${indent}    `),
+        `${indent}}${attributes};`,
+      );
       continue;
     }
     const width = m.width === undefined ? '' : ` : ${m.bitWidth ?? m.width}`;
@@ -183,7 +226,11 @@ function isNatural(view: View, t: StructType): boolean {
     end = m.offset + layout.size;
   }
   const align = Math.max(1, ...(t.members ?? []).map((m) => layoutOf(view, m.type)?.align ?? 1));
-  return t.layout === undefined || (t.members ?? []).some((m) => m.width !== undefined) || (t.layout.align === align && t.layout.size === roundUp(end, align));
+  return (
+    t.layout === undefined ||
+    (t.members ?? []).some((m) => m.width !== undefined) ||
+    (t.layout.align === align && t.layout.size === roundUp(end, align))
+  );
 }
 
 function forcedMembers(view: View, t: StructType, d: Definition, names: Names): string[] {
@@ -191,12 +238,14 @@ function forcedMembers(view: View, t: StructType, d: Definition, names: Names): 
   let end = 0;
   let pad = 0;
   for (const m of t.members ?? []) {
-    if (m.offset !== undefined && m.offset > end) lines.push(`    unsigned char kt_pad${pad++}[${m.offset - end}];`);
+    if (m.offset !== undefined && m.offset > end)
+      lines.push(`    unsigned char kt_pad${pad++}[${m.offset - end}];`);
     lines.push(...members(view, { ...t, members: [m] }, d, names, '    '));
     const size = layoutOf(view, m.type)?.size ?? 0;
     if (m.offset !== undefined) end = m.offset + size;
   }
-  if (t.layout !== undefined && t.layout.size > end) lines.push(`    unsigned char kt_pad${pad}[${t.layout.size - end}];`);
+  if (t.layout !== undefined && t.layout.size > end)
+    lines.push(`    unsigned char kt_pad${pad}[${t.layout.size - end}];`);
   return lines;
 }
 

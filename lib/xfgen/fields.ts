@@ -13,7 +13,9 @@ export type Fields = (pair: Pair, frames: readonly Frame[]) => void;
 export function fieldsOfPair(comparison: Comparison): Fields {
   const { old: oldView, new: newView, rules, errors } = comparison;
   const fieldRules = rules.filter((r) => fieldStops(r.to.steps).length > 0);
-  const movedRules = rules.filter((r) => r.rule.kind === 'moved' && r.to.anchor.kind === 'type' && r.to.steps.length === 0);
+  const movedRules = rules.filter(
+    (r) => r.rule.kind === 'moved' && r.to.anchor.kind === 'type' && r.to.steps.length === 0,
+  );
 
   return (pair, frames) => {
     const oldFields = oldView.fields(pair.old);
@@ -23,19 +25,46 @@ export function fieldsOfPair(comparison: Comparison): Fields {
     const chosen: { field: Field; rule?: ResolvedRule; source?: Source; moved: ResolvedRule[] }[] = [];
     for (const field of newView.fields(pair.new)) {
       const matching = rulesFor(field, frames);
-      const moved = [...matching.filter((m) => m.rule.rule.kind === 'moved').map((m) => m.rule), ...movedRules.filter((r) => r.to.anchor.kind === 'type' && newView.answersTo(elementOf(field.node), r.to.anchor.keyword, r.to.anchor.name))];
+      const moved = [
+        ...matching.filter((m) => m.rule.rule.kind === 'moved').map((m) => m.rule),
+        ...movedRules.filter(
+          (r) =>
+            r.to.anchor.kind === 'type' &&
+            newView.answersTo(elementOf(field.node), r.to.anchor.keyword, r.to.anchor.name),
+        ),
+      ];
       const candidates = matching.filter((m) => m.rule.rule.kind !== 'moved');
-      const rule = mostSpecific(candidates.map((c) => c.rule), `${newBase}.${field.name}`, errors);
+      const rule = mostSpecific(
+        candidates.map((c) => c.rule),
+        `${newBase}.${field.name}`,
+        errors,
+      );
       const source = candidates.find((c) => c.rule === rule)?.source;
-      if (rule !== undefined && rule.rule.code === undefined && source?.kind === 'field' && source.up === 0 && source.fields.length === 1) {
+      if (
+        rule !== undefined &&
+        rule.rule.code === undefined &&
+        source?.kind === 'field' &&
+        source.up === 0 &&
+        source.fields.length === 1
+      ) {
         const target = oldFields.find((f) => f.name === source.fields[0]);
         if (target !== undefined) taken.add(target);
       }
-      chosen.push({ field, moved, ...(rule === undefined ? {} : { rule }), ...(source === undefined ? {} : { source }) });
+      chosen.push({
+        field,
+        moved,
+        ...(rule === undefined ? {} : { rule }),
+        ...(source === undefined ? {} : { source }),
+      });
     }
     for (const c of chosen) {
       const { field, rule, moved } = c;
-      if (rule?.rule.code === undefined && field.alternatives.length > 0 && unionByRules(pair, field, frames, newBase, moved)) continue;
+      if (
+        rule?.rule.code === undefined &&
+        field.alternatives.length > 0 &&
+        unionByRules(pair, field, frames, newBase, moved)
+      )
+        continue;
       const source = rule === undefined ? sameField(field, oldFields, taken) : c.source;
       const place = placeOf(pair, field, source, oldBase, newBase);
       let relation: Relation;
@@ -49,50 +78,110 @@ export function fieldsOfPair(comparison: Comparison): Fields {
       } else relation = relateField(pair, field, source, place, frames);
       pair.fields.push({ field, relation, moved, ...(source === undefined ? {} : { source }) });
     }
-    const used = new Set(pair.fields.flatMap((p) => (p.source?.kind === 'field' && p.source.up === 0 ? [p.source.fields[0]] : [])));
-    pair.dropped = oldFields.filter((f) => (f.name === '' ? !f.alternatives.some((a) => used.has(a)) && !used.has(anonymousName(f)) : !used.has(f.name)));
+    const used = new Set(
+      pair.fields.flatMap((p) =>
+        p.source?.kind === 'field' && p.source.up === 0 ? [p.source.fields[0]] : [],
+      ),
+    );
+    pair.dropped = oldFields.filter((f) =>
+      f.name === ''
+        ? !f.alternatives.some((a) => used.has(a)) && !used.has(anonymousName(f))
+        : !used.has(f.name),
+    );
     if (pair.new.kind === 'union') pair.raw = true;
   };
 
-  function relateField(pair: Pair, field: Field, source: Source | undefined, place: Place, frames: readonly Frame[]): Relation {
+  function relateField(
+    pair: Pair,
+    field: Field,
+    source: Source | undefined,
+    place: Place,
+    frames: readonly Frame[],
+  ): Relation {
     const { node } = field;
     if (field.treat === 'ignore') return { kind: 'leave', new: node, added: false };
     if (source === undefined) {
-      if (comparison.zeroNewFields || pair.new.kind === 'union') return { kind: 'leave', new: node, added: true };
-      const skeleton = [`/* new: ${place.newDeclaration}${place.newOrigin ? `  (${place.newOrigin.file}:${place.newOrigin.line})` : ''} */`, `INIT ${place.newPath}: {`, `    ${initialiser(field)}`, '}'].join('\n');
-      return { kind: 'missing', new: node, problem: comparison.missing({ ...needs.added(), place, skeleton }) };
+      if (comparison.zeroNewFields || pair.new.kind === 'union')
+        return { kind: 'leave', new: node, added: true };
+      const skeleton = [
+        `/* new: ${place.newDeclaration}${place.newOrigin ? `  (${place.newOrigin.file}:${place.newOrigin.line})` : ''} */`,
+        `INIT ${place.newPath}: {`,
+        `    ${initialiser(field)}`,
+        '}',
+      ].join('\n');
+      return {
+        kind: 'missing',
+        new: node,
+        problem: comparison.missing({ ...needs.added(), place, skeleton }),
+      };
     }
     const from = source.kind === 'field' ? source.field : source.field;
     const old = sourceNode(source);
     if (field.treat === 'raw' || from?.treat === 'raw') {
-      const sizes = [old, node].map((n) => (n.kind === 'struct' || n.kind === 'union' ? n.type.layout?.size : n.kind === 'base' ? n.layout?.size : undefined));
+      const sizes = [old, node].map((n) =>
+        n.kind === 'struct' || n.kind === 'union'
+          ? n.type.layout?.size
+          : n.kind === 'base'
+            ? n.layout?.size
+            : undefined,
+      );
       if (sizes[0] === sizes[1] && old.kind === node.kind) {
         const a = elementOf(old);
         const b = elementOf(node);
-        if ((a.kind === 'struct' || a.kind === 'union') && (b.kind === 'struct' || b.kind === 'union')) comparison.opaques.push({ old: a, new: b, place });
+        if ((a.kind === 'struct' || a.kind === 'union') && (b.kind === 'struct' || b.kind === 'union'))
+          comparison.opaques.push({ old: a, new: b, place });
         return { kind: 'same', old, new: node };
       }
-      return { kind: 'missing', old, new: node, problem: comparison.missing({ ...needs.otherKind(place), place, skeleton: skeletonOf(place, node) }) };
+      return {
+        kind: 'missing',
+        old,
+        new: node,
+        problem: comparison.missing({ ...needs.otherKind(place), place, skeleton: skeletonOf(place, node) }),
+      };
     }
     const parallel = source.kind === 'field' && source.up === 0 && source.fields.length === 1;
-    if ((field.bits !== undefined || from?.bits !== undefined) && old.kind === 'base' && node.kind === 'base') {
-      const fit = compareArithmetic({ ...old, bitWidth: from?.bits?.width }, { ...node, bitWidth: field.bits?.width });
+    if (
+      (field.bits !== undefined || from?.bits !== undefined) &&
+      old.kind === 'base' &&
+      node.kind === 'base'
+    ) {
+      const fit = compareArithmetic(
+        { ...old, bitWidth: from?.bits?.width },
+        { ...node, bitWidth: field.bits?.width },
+      );
       if (fit !== 'narrows') return { kind: fit === 'same' ? 'same' : 'convert', old, new: node };
-      return { kind: 'missing', old, new: node, problem: comparison.missing({ ...needs.narrowed(place), place, skeleton: skeletonOf(place, node) }) };
+      return {
+        kind: 'missing',
+        old,
+        new: node,
+        problem: comparison.missing({ ...needs.narrowed(place), place, skeleton: skeletonOf(place, node) }),
+      };
     }
-    const enter: Enter = parallel ? { frames, oldField: source.fields[0] ?? '', newField: field.name } : { frames: [] };
+    const enter: Enter = parallel
+      ? { frames, oldField: source.fields[0] ?? '', newField: field.name }
+      : { frames: [] };
     return comparison.relate(old, node, place, enter);
   }
 
   /** An anonymous union whose members rules speak of one by one is done by their code. */
-  function unionByRules(pair: Pair, field: Field, frames: readonly Frame[], newBase: string, moved: ResolvedRule[]): boolean {
+  function unionByRules(
+    pair: Pair,
+    field: Field,
+    frames: readonly Frame[],
+    newBase: string,
+    moved: ResolvedRule[],
+  ): boolean {
     if (field.node.kind !== 'union' && field.node.kind !== 'struct') return false;
     let any = false;
     for (const name of field.alternatives) {
       const inner = findField(newView, pair.new, name);
       if (inner === undefined) continue;
       const candidates = rulesFor(inner, frames).filter((m) => m.rule.rule.code !== undefined);
-      const rule = mostSpecific(candidates.map((c) => c.rule), `${newBase}.${name}`, errors);
+      const rule = mostSpecific(
+        candidates.map((c) => c.rule),
+        `${newBase}.${name}`,
+        errors,
+      );
       const source = candidates.find((c) => c.rule === rule)?.source;
       if (rule === undefined) continue;
       any = true;
@@ -100,7 +189,12 @@ export function fieldsOfPair(comparison: Comparison): Fields {
       pair.fields.push({
         field: inner,
         moved,
-        relation: { kind: 'code', new: inner.node, ...(source === undefined ? {} : { old: sourceNode(source) }), code: comparison.codeUse(rule, source && sourceNode(source), [pair.old, pair.new], place, source) },
+        relation: {
+          kind: 'code',
+          new: inner.node,
+          ...(source === undefined ? {} : { old: sourceNode(source) }),
+          code: comparison.codeUse(rule, source && sourceNode(source), [pair.old, pair.new], place, source),
+        },
         ...(source === undefined ? {} : { source }),
       });
     }
@@ -118,9 +212,16 @@ export function fieldsOfPair(comparison: Comparison): Fields {
       const frame = frames[i];
       if (frame === undefined || names[names.length - 1] !== field.name) continue;
       if (!frames.slice(i + 1).every((f, k) => f.newField === names[k])) continue;
-      if (rule.to.anchor.kind === 'variable' ? frame.variables?.new.key !== rule.to.anchor.variable.key : rule.to.anchor.kind !== 'type' || !newView.answersTo(frame.new, rule.to.anchor.keyword, rule.to.anchor.name)) continue;
+      if (
+        rule.to.anchor.kind === 'variable'
+          ? frame.variables?.new.key !== rule.to.anchor.variable.key
+          : rule.to.anchor.kind !== 'type' ||
+            !newView.answersTo(frame.new, rule.to.anchor.keyword, rule.to.anchor.name)
+      )
+        continue;
       const remark = rule.to.steps[rule.to.steps.length - 1];
-      if (remark?.kind === 'type' && !newView.answersTo(elementOf(field.node), remark.keyword, remark.name)) continue;
+      if (remark?.kind === 'type' && !newView.answersTo(elementOf(field.node), remark.keyword, remark.name))
+        continue;
       if (rule.from === undefined) {
         found.push({ rule });
         continue;
@@ -131,13 +232,23 @@ export function fieldsOfPair(comparison: Comparison): Fields {
     return found;
   }
 
-  function resolveSource(from: NonNullable<ResolvedRule['from']>, frames: readonly Frame[], i: number): Source | undefined {
+  function resolveSource(
+    from: NonNullable<ResolvedRule['from']>,
+    frames: readonly Frame[],
+    i: number,
+  ): Source | undefined {
     const names = fieldStops(from.steps);
     const frame = frames[i];
     if (from.anchor.kind === 'variable') {
       const variable = from.anchor.variable;
-      if (frame?.variables?.old?.key !== variable.key || names.length === 0) return variableSource(oldView, variable, names);
-    } else if (from.anchor.kind !== 'type' || frame?.old === undefined || !oldView.answersTo(frame.old, from.anchor.keyword, from.anchor.name)) return undefined;
+      if (frame?.variables?.old?.key !== variable.key || names.length === 0)
+        return variableSource(oldView, variable, names);
+    } else if (
+      from.anchor.kind !== 'type' ||
+      frame?.old === undefined ||
+      !oldView.answersTo(frame.old, from.anchor.keyword, from.anchor.name)
+    )
+      return undefined;
     const last = frames.length - 1;
     let j = i;
     while (names.length > 1 && j < last && frames[j + 1]?.oldField === names[0]) {
@@ -149,7 +260,11 @@ export function fieldsOfPair(comparison: Comparison): Fields {
     return field === undefined ? undefined : { kind: 'field', up: last - j, fields: names, field };
   }
 
-  function sameField(field: Field, oldFields: readonly Field[], taken: ReadonlySet<Field>): Source | undefined {
+  function sameField(
+    field: Field,
+    oldFields: readonly Field[],
+    taken: ReadonlySet<Field>,
+  ): Source | undefined {
     let match: Field | undefined;
     if (field.name !== '') {
       match = oldFields.find((f) => f.name === field.name && !taken.has(f));
@@ -157,20 +272,50 @@ export function fieldsOfPair(comparison: Comparison): Fields {
         // It may have been in an anonymous union that had only it.
         return undefined;
       }
-    } else match = oldFields.find((f) => f.name === '' && f.node.kind === field.node.kind && f.alternatives.some((a) => field.alternatives.includes(a)));
-    return match === undefined ? undefined : { kind: 'field', up: 0, fields: [match.name === '' ? anonymousName(match) : match.name], field: match };
+    } else
+      match = oldFields.find(
+        (f) =>
+          f.name === '' &&
+          f.node.kind === field.node.kind &&
+          f.alternatives.some((a) => field.alternatives.includes(a)),
+      );
+    return match === undefined
+      ? undefined
+      : {
+          kind: 'field',
+          up: 0,
+          fields: [match.name === '' ? anonymousName(match) : match.name],
+          field: match,
+        };
   }
 
-  function placeOf(pair: Pair, field: Field, source: Source | undefined, oldBase: string, newBase: string): Place {
+  function placeOf(
+    pair: Pair,
+    field: Field,
+    source: Source | undefined,
+    oldBase: string,
+    newBase: string,
+  ): Place {
     const from = source?.field;
     const shown = field.name === '' ? `{${field.alternatives.join(', ')}}` : field.name;
-    const oldPath = source?.kind === 'variable' ? [source.variable.key, ...source.fields].join('.') : source?.up ? `${oldBase} (around it).${source.fields.join('.')}` : `${oldBase}.${from === undefined || from.name === '' ? shown : (source?.fields ?? []).join('.')}`;
-    const bits = (f: Field): string => (f.member.width === undefined ? '' : ` : ${f.bits?.width ?? f.member.width}`);
+    const oldPath =
+      source?.kind === 'variable'
+        ? [source.variable.key, ...source.fields].join('.')
+        : source?.up
+          ? `${oldBase} (around it).${source.fields.join('.')}`
+          : `${oldBase}.${from === undefined || from.name === '' ? shown : (source?.fields ?? []).join('.')}`;
+    const bits = (f: Field): string =>
+      f.member.width === undefined ? '' : ` : ${f.bits?.width ?? f.member.width}`;
     const oldOrigin = from?.member.origin ?? (source === undefined ? pair.old.type.origin : undefined);
     return {
       oldPath,
       newPath: `${newBase}.${shown}`,
-      oldDeclaration: from === undefined ? (source?.kind === 'variable' ? declarationOf(oldView, source.variable.type, source.variable.name) : '(none)') : declarationOf(oldView, from.type, from.name) + bits(from),
+      oldDeclaration:
+        from === undefined
+          ? source?.kind === 'variable'
+            ? declarationOf(oldView, source.variable.type, source.variable.name)
+            : '(none)'
+          : declarationOf(oldView, from.type, from.name) + bits(from),
       newDeclaration: declarationOf(newView, field.type, field.name) + bits(field),
       newOrigin: field.member.origin,
       reach: `${pair.place.reach}${pair.place.reach.endsWith('->') ? '' : '.'}${shown}`,

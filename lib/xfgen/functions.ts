@@ -55,13 +55,20 @@ export function addressOf(lvalue: string): string {
   return m?.[1] ?? `&${lvalue}`;
 }
 
-const indent = (lines: readonly string[]): string[] => lines.map((l) => (l === '' || l.startsWith('#') ? l : `    ${l}`));
+const indent = (lines: readonly string[]): string[] =>
+  lines.map((l) => (l === '' || l.startsWith('#') ? l : `    ${l}`));
 
 export function quoted(text: string): string {
   return `"${text.replace(/[\\"]/g, '\\$&')}"`;
 }
 
-export function createFunctions(plan: Plan, names: Names, definitions: Definitions, errors: Diagnostic[], later: { objects: () => Objects; code: () => RuleCode }): Functions {
+export function createFunctions(
+  plan: Plan,
+  names: Names,
+  definitions: Definitions,
+  errors: Diagnostic[],
+  later: { objects: () => Objects; code: () => RuleCode },
+): Functions {
   const fills = new Map<number, string>();
   const visits = new Map<number, string>();
   const renumberings = new Map<string, string>();
@@ -99,30 +106,48 @@ export function createFunctions(plan: Plan, names: Names, definitions: Definitio
   }
 
   function fillPair(pair: Pair, at: Spot): string[] {
-    if (pair.raw && !pair.fields.some((f) => f.relation.kind === 'code')) return [copyBits(at.in, at.out, pair.old, pair.new)];
+    if (pair.raw && !pair.fields.some((f) => f.relation.kind === 'code'))
+      return [copyBits(at.in, at.out, pair.old, pair.new)];
     const holders = [...at.holders, at.in];
     return pair.fields.flatMap((f) => fillField(f, pair, { ...at, holders, newHolder: at.out, pair }));
   }
 
   function fillField(f: FieldPlan, pair: Pair, at: Spot): string[] {
     const holder = at.holders[at.holders.length - 1] ?? at.in;
-    const moved = pair.reshaped ? f.moved.flatMap((rule) => later.code().movedCall(rule, f, pair, holder, at.out)) : [];
+    const moved = pair.reshaped
+      ? f.moved.flatMap((rule) => later.code().movedCall(rule, f, pair, holder, at.out))
+      : [];
     if (f.relation.kind === 'leave' || f.relation.kind === 'missing') return moved;
     if (f.field.name === '') {
       const from = f.source?.field?.offset;
       const to = f.field.offset;
       if (from === undefined || to === undefined) return moved;
-      const size = Math.min(sizeOf(plan.old, f.source?.field?.node ?? f.field.node), sizeOf(plan.new, f.field.node));
-      return [`memcpy((char *)${addressOf(at.out)} + ${to}, (const char *)${addressOf(holder)} + ${from}, ${size});`, ...moved];
+      const size = Math.min(
+        sizeOf(plan.old, f.source?.field?.node ?? f.field.node),
+        sizeOf(plan.new, f.field.node),
+      );
+      return [
+        `memcpy((char *)${addressOf(at.out)} + ${to}, (const char *)${addressOf(holder)} + ${from}, ${size});`,
+        ...moved,
+      ];
     }
     const path = `${at.path}.${f.field.name}`;
     const out = member(at.out, f.field.name);
     const bitfield = f.field.bits !== undefined || f.source?.field?.bits !== undefined;
-    return [...withSource(f.source, at.holders, (source) => fill(f.relation, { ...at, in: source ?? '', out, path, bitfield, pair })), ...moved];
+    return [
+      ...withSource(f.source, at.holders, (source) =>
+        fill(f.relation, { ...at, in: source ?? '', out, path, bitfield, pair }),
+      ),
+      ...moved,
+    ];
   }
 
   /** Runs `make` with the lvalue of the old object. */
-  function withSource(source: Source | undefined, holders: readonly string[], make: (lvalue: string | undefined) => string[]): string[] {
+  function withSource(
+    source: Source | undefined,
+    holders: readonly string[],
+    make: (lvalue: string | undefined) => string[],
+  ): string[] {
     if (source === undefined) return make(undefined);
     if (source.kind === 'field') {
       const base = holders[holders.length - 1 - source.up] ?? '(*in)';
@@ -132,7 +157,16 @@ export function createFunctions(plan: Plan, names: Names, definitions: Definitio
     definitions.need('old', id);
     const local = 'from';
     const pointer = names.declare('old', id, `(*${local})`).replace(/\(\*from\)$/, '*from');
-    return ['{', ...indent([`${pointer} = kt_old_symbol(${quoted(source.variable.key)});`, `if (${local} != NULL) {`, ...indent(make(source.fields.reduce(member, `(*${local})`))), '}']), '}'];
+    return [
+      '{',
+      ...indent([
+        `${pointer} = kt_old_symbol(${quoted(source.variable.key)});`,
+        `if (${local} != NULL) {`,
+        ...indent(make(source.fields.reduce(member, `(*${local})`))),
+        '}',
+      ]),
+      '}',
+    ];
   }
 
   function copyBits(from: string, to: string, o: Relation['new'], n: Relation['new']): string {
@@ -147,7 +181,10 @@ export function createFunctions(plan: Plan, names: Names, definitions: Definitio
         return [];
       case 'same': {
         if (r.new.kind === 'base' || r.new.kind === 'enum' || at.bitfield) return [`${at.out} = ${at.in};`];
-        const shared = (r.old.kind === 'struct' || r.old.kind === 'union') && r.new.id >= 0 && names.definition('old', r.old.id).name === names.definition('new', r.new.id).name;
+        const shared =
+          (r.old.kind === 'struct' || r.old.kind === 'union') &&
+          r.new.id >= 0 &&
+          names.definition('old', r.old.id).name === names.definition('new', r.new.id).name;
         return [shared ? `${at.out} = ${at.in};` : copyBits(at.in, at.out, r.old, r.new)];
       }
       case 'opaque':
@@ -186,14 +223,29 @@ export function createFunctions(plan: Plan, names: Names, definitions: Definitio
   function fillArray(r: ArrayRelation, at: Spot): string[] {
     const holder = at.holders[at.holders.length - 1];
     const plainBits = !reshaped(r.element) && !walked(r.element) && !holdsPointers(r.element);
-    const length = r.count !== undefined ? String(r.count) : r.length === undefined ? undefined : `(size_t)(${lengthInC(r.length, holder, at.path, plan.old, names, errors)})`;
+    const length =
+      r.count !== undefined
+        ? String(r.count)
+        : r.length === undefined
+          ? undefined
+          : `(size_t)(${lengthInC(r.length, holder, at.path, plan.old, names, errors)})`;
     if (length === undefined || r.count === 0) return [];
     if (plainBits) {
       const element = r.new.kind === 'array' ? sizeOf(plan.new, r.new.of) : 0;
-      return [r.count === undefined ? `memcpy(${at.out}, ${at.in}, ${length} * ${element});` : `memcpy(${at.out}, ${at.in}, ${r.count * element});`];
+      return [
+        r.count === undefined
+          ? `memcpy(${at.out}, ${at.in}, ${length} * ${element});`
+          : `memcpy(${at.out}, ${at.in}, ${r.count * element});`,
+      ];
     }
     const i = 'ijklmn'[at.depth] ?? `i${at.depth}`;
-    const inner = fill(r.element, { ...at, in: `${at.in}[${i}]`, out: `${at.out}[${i}]`, path: `${at.path}[]`, depth: at.depth + 1 });
+    const inner = fill(r.element, {
+      ...at,
+      in: `${at.in}[${i}]`,
+      out: `${at.out}[${i}]`,
+      path: `${at.path}[]`,
+      depth: at.depth + 1,
+    });
     if (inner.length === 0) return [];
     return [`for (size_t ${i} = 0; ${i} < ${length}; ${i}++) {`, ...indent(inner), '}'];
   }
@@ -206,7 +258,9 @@ export function createFunctions(plan: Plan, names: Names, definitions: Definitio
       case 'count':
         return `(size_t)(${lengthInC(r.follow.length, holder, path, plan.old, names, errors)})`;
       case 'zero': {
-        const target = elementOf(r.target.kind === 'leave' || r.target.old === undefined ? r.target.new : r.target.old);
+        const target = elementOf(
+          r.target.kind === 'leave' || r.target.old === undefined ? r.target.new : r.target.old,
+        );
         const size = sizeOf(plan.old, target);
         return `${pointer} == NULL ? 0 : kt_count_to_zero(${pointer}, ${size}) + 1`;
       }
@@ -217,21 +271,41 @@ export function createFunctions(plan: Plan, names: Names, definitions: Definitio
     const holder = at.holders[at.holders.length - 1];
     const inner = innerLevel(r);
     if (inner !== undefined) return followLevels(r, at.in, at.out, holder, at.path, undefined);
-    return [`${at.out} = kt_follow(&${later.objects().of(r)}, ${at.in}, ${count(r, at.in, holder, at.path)}, ${quoted(at.path)});`];
+    return [
+      `${at.out} = kt_follow(&${later.objects().of(r)}, ${at.in}, ${count(r, at.in, holder, at.path)}, ${quoted(at.path)});`,
+    ];
   }
 
   /** A pointer to pointers whose own length speaks of the struct around all of them. */
   function innerLevel(r: FollowRelation): FollowRelation | undefined {
     const t = r.target;
-    return t.kind === 'follow' && needsVisit(t.target) && (innerLevel(t) !== undefined || (t.follow.kind === 'count' && speaksOfSelf(t.follow.length))) ? t : undefined;
+    return t.kind === 'follow' &&
+      needsVisit(t.target) &&
+      (innerLevel(t) !== undefined || (t.follow.kind === 'count' && speaksOfSelf(t.follow.length)))
+      ? t
+      : undefined;
   }
 
   /** Arrays of pointers stay where they are; their elements are followed here, where `self` is known. */
-  function followLevels(r: FollowRelation, from: string, out: string | undefined, holder: string | undefined, path: string, slot: string | undefined, depth = 0): string[] {
+  function followLevels(
+    r: FollowRelation,
+    from: string,
+    out: string | undefined,
+    holder: string | undefined,
+    path: string,
+    slot: string | undefined,
+    depth = 0,
+  ): string[] {
     const inner = innerLevel(r);
     functions.defer = true;
-    const put = (value: string): string => (slot === undefined ? `${out} = (void *)${value};` : `kt_put(${slot}, ${value});`);
-    if (inner === undefined) return [put(`kt_follow(&${later.objects().of(r)}, ${from}, ${count(r, from, holder, path)}, ${quoted(path)})`)];
+    const put = (value: string): string =>
+      slot === undefined ? `${out} = (void *)${value};` : `kt_put(${slot}, ${value});`;
+    if (inner === undefined)
+      return [
+        put(
+          `kt_follow(&${later.objects().of(r)}, ${from}, ${count(r, from, holder, path)}, ${quoted(path)})`,
+        ),
+      ];
     const i = `level${depth}`;
     const row = `row${depth}`;
     const n = r.follow.kind === 'one' ? '1' : count(r, from, holder, path);
@@ -241,7 +315,9 @@ export function createFunctions(plan: Plan, names: Names, definitions: Definitio
         `void **${row} = kt_follow(&${later.objects().pointerBlock()}, ${from}, ${count(r, from, holder, path)}, ${quoted(path)});`,
         put(row),
         `for (size_t ${i} = 0; ${row} != NULL && ${i} < ${n}; ${i}++) {`,
-        ...indent(followLevels(inner, `${row}[${i}]`, undefined, holder, `${path}[]`, `&${row}[${i}]`, depth + 1)),
+        ...indent(
+          followLevels(inner, `${row}[${i}]`, undefined, holder, `${path}[]`, `&${row}[${i}]`, depth + 1),
+        ),
         '}',
       ]),
       '}',
@@ -249,24 +325,48 @@ export function createFunctions(plan: Plan, names: Names, definitions: Definitio
   }
 
   function visitFields(pair: Pair, object: string, depth: number): string[] {
-    return pair.fields.flatMap((f) => (walked(f.relation) && f.source?.kind === 'field' ? visit(f.relation, member(object, f.source.fields[f.source.fields.length - 1] ?? ''), object, depth) : []));
+    return pair.fields.flatMap((f) =>
+      walked(f.relation) && f.source?.kind === 'field'
+        ? visit(f.relation, member(object, f.source.fields[f.source.fields.length - 1] ?? ''), object, depth)
+        : [],
+    );
   }
 
   function visit(r: Relation, object: string, holder: string | undefined, depth: number): string[] {
     if (!walked(r)) return [];
     switch (r.kind) {
       case 'follow': {
-        if (innerLevel(r) !== undefined) return followLevels(r, object, undefined, holder, r.path, addressOf(object));
+        if (innerLevel(r) !== undefined)
+          return followLevels(r, object, undefined, holder, r.path, addressOf(object));
         const call = `kt_follow(&${later.objects().of(r)}, ${object}, ${count(r, object, holder, r.path)}, ${quoted(r.path)})`;
-        return ['{', ...indent([`void *to = ${call};`, `if (to != (void *)${object})`, `    kt_put(${addressOf(object)}, to);`]), '}'];
+        return [
+          '{',
+          ...indent([
+            `void *to = ${call};`,
+            `if (to != (void *)${object})`,
+            `    kt_put(${addressOf(object)}, to);`,
+          ]),
+          '}',
+        ];
       }
       case 'array': {
         const i = 'ijklmn'[depth] ?? `i${depth}`;
-        const length = r.count !== undefined ? String(r.count) : r.length === undefined ? '0' : `(size_t)(${lengthInC(r.length, holder, '', plan.old, names, errors)})`;
-        return [`for (size_t ${i} = 0; ${i} < ${length}; ${i}++) {`, ...indent(visit(r.element, `${object}[${i}]`, holder, depth + 1)), '}'];
+        const length =
+          r.count !== undefined
+            ? String(r.count)
+            : r.length === undefined
+              ? '0'
+              : `(size_t)(${lengthInC(r.length, holder, '', plan.old, names, errors)})`;
+        return [
+          `for (size_t ${i} = 0; ${i} < ${length}; ${i}++) {`,
+          ...indent(visit(r.element, `${object}[${i}]`, holder, depth + 1)),
+          '}',
+        ];
       }
       case 'aggregate':
-        return r.pair.inline ? visitFields(r.pair, object, depth) : [`${visitFunction(r.pair)}(${addressOf(object)});`];
+        return r.pair.inline
+          ? visitFields(r.pair, object, depth)
+          : [`${visitFunction(r.pair)}(${addressOf(object)});`];
       default:
         return [];
     }
@@ -289,7 +389,10 @@ export function createFunctions(plan: Plan, names: Names, definitions: Definitio
       '    return 0;',
       '}',
     ];
-    functions.bodies.push({ prototype: `static long long ${name}(long long value, const char *path)`, lines: body });
+    functions.bodies.push({
+      prototype: `static long long ${name}(long long value, const char *path)`,
+      lines: body,
+    });
     return name;
   }
 

@@ -29,7 +29,10 @@ export function generateC(plan: Plan, options: GenerateOptions): string {
     if (part === undefined) throw new Error('generator used before it was put together');
     return part;
   };
-  const functions = createFunctions(plan, names, definitions, errors, { objects: () => need(parts.objects), code: () => need(parts.code) });
+  const functions = createFunctions(plan, names, definitions, errors, {
+    objects: () => need(parts.objects),
+    code: () => need(parts.code),
+  });
   const objects = createObjects(plan, names, definitions, functions, errors);
   const code = createRuleCode(plan, names, definitions, functions, () => objects);
   parts.objects = objects;
@@ -50,8 +53,16 @@ export function generateC(plan: Plan, options: GenerateOptions): string {
 
   function entry(root: Root): string[] {
     const { relation } = root;
-    const fields = [`.old_key = ${root.old === undefined ? 'NULL' : quoted(root.old.key)},`, `.new_key = ${quoted(root.variable.key)},`];
-    const direct = relation !== undefined && (needsVisit(relation) || root.source !== undefined || relation.kind === 'leave' || holdsPointers(relation));
+    const fields = [
+      `.old_key = ${root.old === undefined ? 'NULL' : quoted(root.old.key)},`,
+      `.new_key = ${quoted(root.variable.key)},`,
+    ];
+    const direct =
+      relation !== undefined &&
+      (needsVisit(relation) ||
+        root.source !== undefined ||
+        relation.kind === 'leave' ||
+        holdsPointers(relation));
     if (relation !== undefined && direct) {
       const name = names.unique('kt_variable_', root.variable.key);
       variableFunctions.push(...variableFunction(name, root), '');
@@ -79,12 +90,20 @@ export function generateC(plan: Plan, options: GenerateOptions): string {
     };
     const from = root.source?.fields ?? [];
     const lvalue = from.reduce((l, f) => (l === '(*in)' ? `in->${f}` : `${l}.${f}`), '(*in)');
-    const body = functions.fill(relation, { in: root.old === undefined ? '' : lvalue, out: '(*out)', holders: [], path: root.variable.key, depth: 0 });
+    const body = functions.fill(relation, {
+      in: root.old === undefined ? '' : lvalue,
+      out: '(*out)',
+      holders: [],
+      path: root.variable.key,
+      depth: 0,
+    });
     const uses = (word: string): boolean => body.some((l) => new RegExp(`\\b${word}\\b`).test(l));
     return [
       `static void ${name}(void *old, void *new_)`,
       '{',
-      ...(root.old !== undefined && uses('in') ? [`    ${declared('old', root.old.type, 'in')} = old;`] : ['    (void)old;']),
+      ...(root.old !== undefined && uses('in')
+        ? [`    ${declared('old', root.old.type, 'in')} = old;`]
+        : ['    (void)old;']),
       ...(uses('out') ? [`    ${declared('new', root.variable.type, 'out')} = new_;`] : ['    (void)new_;']),
       ...body.map((l) => `    ${l}`),
       '}',
@@ -94,13 +113,25 @@ export function generateC(plan: Plan, options: GenerateOptions): string {
   // Functions above ask for further definitions: the file is put together last.
   const hasCode = code.used || plan.xf.headers.length > 0;
   const flags = code.used || functions.defer ? 'KT_PAIR_HAS_CODE' : '0';
-  const digestTable = (name: string, lines: ReadonlySet<string>): string[] => [`static const char *const ${name}[] = {`, ...[...lines].sort().map((l) => `    ${quoted(l)},`), '    NULL,', '};', ''];
-  const helperMacros = [...spanTables, ...objects.tables].some((l) => l.includes('KT_SPANS_'))
+  const digestTable = (name: string, lines: ReadonlySet<string>): string[] => [
+    `static const char *const ${name}[] = {`,
+    ...[...lines].sort().map((l) => `    ${quoted(l)},`),
+    '    NULL,',
+    '};',
+    '',
+  ];
+  const helperMacros = [...spanTables, ...objects.tables, ...code.functions].some((l) =>
+    l.includes('KT_SPANS_'),
+  )
     ? ['/* Elements of an array, each moved by a distance of its own. */', ...spanMacros(), '']
     : [];
-  const headers = plan.xf.headers.flatMap((h) => blockLines(h, h.pieces.map((p) => (p.kind === 'text' ? p.text : '')).join('')));
-  const gnuSource = plan.xf.headers.map((h) => /^[ \t]*#[ \t]*define[ \t]+_GNU_SOURCE.*$/m.exec(h.text)?.[0].trim()).find((x) => x !== undefined) ?? '#define _GNU_SOURCE';
-  const section = (title: string, lines: readonly string[]): string[] => (lines.length > 0 ? [`/* ${title} */`, '', ...lines] : []);
+  const headers = plan.xf.headers.flatMap((h) => blockLines(h, code.header(h)));
+  const gnuSource =
+    plan.xf.headers
+      .map((h) => /^[ \t]*#[ \t]*define[ \t]+_GNU_SOURCE.*$/m.exec(h.text)?.[0].trim())
+      .find((x) => x !== undefined) ?? '#define _GNU_SOURCE';
+  const section = (title: string, lines: readonly string[]): string[] =>
+    lines.length > 0 ? [`/* ${title} */`, '', ...lines] : [];
 
   const lines = [
     '/*',
@@ -117,7 +148,10 @@ export function generateC(plan: Plan, options: GenerateOptions): string {
     'extern void *kt_new_symbol(const char *key) __asm__("kitsune_lookup_key_new");',
     '',
     ...section('Types of both versions, laid out as their compiler did.', definitions.print()),
-    ...section('Objects behind pointers.', [...objects.declarations, ...(objects.declarations.length > 0 ? [''] : [])]),
+    ...section('Objects behind pointers.', [
+      ...objects.declarations,
+      ...(objects.declarations.length > 0 ? [''] : []),
+    ]),
     ...functions.bodies.map((b) => `${b.prototype};`),
     ...code.prototypes,
     ...(functions.bodies.length + code.prototypes.length > 0 ? [''] : []),
@@ -125,11 +159,28 @@ export function generateC(plan: Plan, options: GenerateOptions): string {
     ...helperMacros,
     ...objects.tables,
     ...section('Variables.', [...variableFunctions, ...spanTables]),
-    ...(entries.length > 0 ? ['static const struct kt_variable kt_variables[] = {', ...entries, '};', ''] : []),
+    ...(entries.length > 0
+      ? ['static const struct kt_variable kt_variables[] = {', ...entries, '};', '']
+      : []),
     ...digestTable('kt_old_digests', oldLines),
     ...digestTable('kt_new_digests', newLines),
-    ...(objects.typeNames.length > 0 ? ['static const struct kt_type *const kt_types[] = {', ...objects.typeNames.map((n) => `    &${n},`), '};', ''] : []),
-    ...(plan.renamedFunctions.length > 0 ? ['static const char *const kt_renamed_functions[] = {', ...plan.renamedFunctions.map(([a, b]) => `    ${quoted(a)}, ${quoted(b)},`), '    NULL,', '};', ''] : []),
+    ...(objects.typeNames.length > 0
+      ? [
+          'static const struct kt_type *const kt_types[] = {',
+          ...objects.typeNames.map((n) => `    &${n},`),
+          '};',
+          '',
+        ]
+      : []),
+    ...(plan.renamedFunctions.length > 0
+      ? [
+          'static const char *const kt_renamed_functions[] = {',
+          ...plan.renamedFunctions.map(([a, b]) => `    ${quoted(a)}, ${quoted(b)},`),
+          '    NULL,',
+          '};',
+          '',
+        ]
+      : []),
     'static const struct kt_pair kt_pair = {',
     '    .abi = KT_PAIR_ABI,',
     `    .flags = ${flags},`,
@@ -137,8 +188,12 @@ export function generateC(plan: Plan, options: GenerateOptions): string {
     ...(options.newBuildId === undefined ? [] : [`    .new_build_id = ${quoted(options.newBuildId)},`]),
     '    .old_digests = kt_old_digests,',
     '    .new_digests = kt_new_digests,',
-    ...(entries.length > 0 ? ['    .variables = kt_variables,', '    .n_variables = sizeof kt_variables / sizeof *kt_variables,'] : []),
-    ...(objects.typeNames.length > 0 ? ['    .types = kt_types,', '    .n_types = sizeof kt_types / sizeof *kt_types,'] : []),
+    ...(entries.length > 0
+      ? ['    .variables = kt_variables,', '    .n_variables = sizeof kt_variables / sizeof *kt_variables,']
+      : []),
+    ...(objects.typeNames.length > 0
+      ? ['    .types = kt_types,', '    .n_types = sizeof kt_types / sizeof *kt_types,']
+      : []),
     ...(plan.renamedFunctions.length > 0 ? ['    .renamed_functions = kt_renamed_functions,'] : []),
     '};',
     '',
@@ -150,7 +205,20 @@ export function generateC(plan: Plan, options: GenerateOptions): string {
     '    return &kt_pair;',
     '}',
     '#endif',
-    ...(hasCode ? ['', '/* Code of the rules. */', '', '#include <stdio.h>', '#include <stdlib.h>', '#include <kitsune.h>', '#include <transform.h>', ...headers, '', ...code.functions] : []),
+    ...(hasCode
+      ? [
+          '',
+          '/* Code of the rules. */',
+          '',
+          '#include <stdio.h>',
+          '#include <stdlib.h>',
+          '#include <kitsune.h>',
+          '#include <transform.h>',
+          ...headers,
+          '',
+          ...code.functions,
+        ]
+      : []),
   ];
   if (errors.length > 0) throw new KitsuneError(errors);
   // `#line n` gives the number of the line after it.

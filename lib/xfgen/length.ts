@@ -13,7 +13,14 @@ export function speaksOfSelf(length: string): boolean {
 }
 
 /** `self` becomes `holder`, an lvalue of the old type; enumerators and `sizeof` become what they stand for. */
-export function lengthInC(length: string, holder: string | undefined, where: string, view: View, names: Names, errors: Diagnostic[]): string {
+export function lengthInC(
+  length: string,
+  holder: string | undefined,
+  where: string,
+  view: View,
+  names: Names,
+  errors: Diagnostic[],
+): string {
   const fail = (why: string): string => {
     const d = badLengthExpression(length, where, why);
     if (!errors.some((e) => e.message === d.message)) errors.push(d);
@@ -34,7 +41,8 @@ export function lengthInC(length: string, holder: string | undefined, where: str
       if (/\s$/.test(self[0])) text += ' ';
     } else if (size !== null) {
       const name = parseTypeName(view, size[1] ?? '');
-      if (name === undefined) return fail(`\`${(size[1] ?? '').trim()}\` is no type of the ${view.side} version`);
+      if (name === undefined)
+        return fail(`\`${(size[1] ?? '').trim()}\` is no type of the ${view.side} version`);
       const stars = '*'.repeat(name.stars);
       text += `sizeof(${name.base.kind === 'builtin' ? name.base.name : names.declare(view.side, name.base.id, '')}${stars})`;
       rest = rest.slice(size[0].length);

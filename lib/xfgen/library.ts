@@ -25,7 +25,13 @@ export interface LibraryOptions {
 
 /** Words of a command line in an environment variable, as make splits them. */
 export function splitWords(text: string): string[] {
-  return (text.match(/(?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+/g) ?? []).map((w) => w.replace(/"((?:[^"\\]|\\.)*)"|'([^']*)'|\\(.)/g, (_all, d: string | undefined, s: string | undefined, c: string | undefined) => (d !== undefined ? d.replace(/\\(["\\$`])/g, '$1') : (s ?? c ?? ''))));
+  return (text.match(/(?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+/g) ?? []).map((w) =>
+    w.replace(
+      /"((?:[^"\\]|\\.)*)"|'([^']*)'|\\(.)/g,
+      (_all, d: string | undefined, s: string | undefined, c: string | undefined) =>
+        d !== undefined ? d.replace(/\\(["\\$`])/g, '$1') : (s ?? c ?? ''),
+    ),
+  );
 }
 
 /** Compiles and links. The library appears whole, or not at all. */
@@ -33,7 +39,10 @@ export async function buildLibrary(options: LibraryOptions): Promise<void> {
   const { output, include, environment } = options;
   const cc = splitWords(environment.CC ?? '').length > 0 ? splitWords(environment.CC ?? '') : ['cc'];
   // kcc would make a version of it: the compiler behind it does.
-  const compiler = basename(cc[0] ?? '') === 'kcc' || basename(cc[0] ?? '') === 'kcc.js' ? splitWords(environment.KCC_CC ?? 'cc') : cc;
+  const compiler =
+    basename(cc[0] ?? '') === 'kcc' || basename(cc[0] ?? '') === 'kcc.js'
+      ? splitWords(environment.KCC_CC ?? 'cc')
+      : cc;
   const temporaries = makeTemporaries('kitsune-xfgen-');
   const source = temporaries.path('transformers.c');
   const empty = temporaries.path('empty.c');
@@ -45,7 +54,16 @@ export async function buildLibrary(options: LibraryOptions): Promise<void> {
   } catch (e) {
     throw new KitsuneError(cannotWrite(output, reasonOf(e)));
   }
-  await compile(compiler, ['-shared', '-nostdlib', `-Wl,-soname,${neededPlaceholder}`, '-x', 'c', empty, '-o', placeholder]);
+  await compile(compiler, [
+    '-shared',
+    '-nostdlib',
+    `-Wl,-soname,${neededPlaceholder}`,
+    '-x',
+    'c',
+    empty,
+    '-o',
+    placeholder,
+  ]);
   const pending = pendingOutput(output);
   try {
     await compile(compiler, [

@@ -51,7 +51,10 @@ export function createNames(plan: Plan): Names {
   };
 
   /** Untagged types have no names to find each other by, but the comparison has paired them up. */
-  const pairedUp = { old: new Map(plan.pairs.map((p) => [p.old.id, p.new.id])), new: new Map(plan.pairs.map((p) => [p.new.id, p.old.id])) };
+  const pairedUp = {
+    old: new Map(plan.pairs.map((p) => [p.old.id, p.new.id])),
+    new: new Map(plan.pairs.map((p) => [p.new.id, p.old.id])),
+  };
 
   /** The type of the other version that is called the same and is the same. */
   const counterpart = (side: Side, id: TypeId): TypeId | undefined => {
@@ -75,7 +78,12 @@ export function createNames(plan: Plan): Names {
     const made: Definition =
       other === undefined
         ? { name: unique(`kt_${side}_`, shown), side, id }
-        : { name: unique('kt_both_', shown), side: 'new', id: side === 'new' ? id : other, shared: side === 'old' ? id : other };
+        : {
+            name: unique('kt_both_', shown),
+            side: 'new',
+            id: side === 'new' ? id : other,
+            shared: side === 'old' ? id : other,
+          };
     definitions.set(`${side}${id}`, made);
     if (made.shared !== undefined) {
       definitions.set(`old${made.shared}`, made);
@@ -90,7 +98,12 @@ export function createNames(plan: Plan): Names {
     aggregate(id0, behindPointer) {
       const id = views[side].complete(id0);
       const t = views[side].type(id);
-      if (behindPointer && (t.kind === 'struct' || t.kind === 'union') && t.tag !== undefined && (t.origin.system || t.members === undefined)) {
+      if (
+        behindPointer &&
+        (t.kind === 'struct' || t.kind === 'union') &&
+        t.tag !== undefined &&
+        (t.origin.system || t.members === undefined)
+      ) {
         const specifier = `${t.kind} ${t.tag}`;
         mentioned.set(specifier, mentioned.get(specifier));
         return specifier;
@@ -179,7 +192,9 @@ export function deepEquality(oldView: View, newView: View): (o: TypeId, n: TypeI
           a.tag === b.tag &&
           a.layout?.size === b.layout?.size &&
           a.enumerators?.length === b.enumerators?.length &&
-          (a.enumerators ?? []).every((e, i) => e.name === b.enumerators?.[i]?.name && e.value === b.enumerators?.[i]?.value)
+          (a.enumerators ?? []).every(
+            (e, i) => e.name === b.enumerators?.[i]?.name && e.value === b.enumerators?.[i]?.value,
+          )
         );
       case 'struct':
       case 'union':
@@ -192,7 +207,15 @@ export function deepEquality(oldView: View, newView: View): (o: TypeId, n: TypeI
           a.members?.length === b.members?.length &&
           (a.members ?? []).every((m, i) => {
             const x = b.members?.[i];
-            return x !== undefined && m.name === x.name && m.offset === x.offset && m.bitOffset === x.bitOffset && m.bitWidth === x.bitWidth && (m.width === undefined) === (x.width === undefined) && equal(m.type, x.type, assumed);
+            return (
+              x !== undefined &&
+              m.name === x.name &&
+              m.offset === x.offset &&
+              m.bitOffset === x.bitOffset &&
+              m.bitWidth === x.bitWidth &&
+              (m.width === undefined) === (x.width === undefined) &&
+              equal(m.type, x.type, assumed)
+            );
           })
         );
       case 'typedef':

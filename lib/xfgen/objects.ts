@@ -8,9 +8,9 @@ import { lengthInC } from './length.js';
 import type { Names } from './names.js';
 import type { Plan } from './plan.js';
 import type { FollowRelation, Pair, Relation } from './relation.js';
-import { alignOf, sizeOf, type Span, spansOf } from './spans.js';
-import { needsVisit, reshaped } from './walk.js';
+import { alignOf, type Span, sizeOf, spansOf } from './spans.js';
 import type { Custom } from './view.js';
+import { needsVisit, reshaped } from './walk.js';
 
 export interface Objects {
   /** The table for what a pointer leads to. */
@@ -26,7 +26,13 @@ export interface Objects {
   readonly typeNames: string[];
 }
 
-export function createObjects(plan: Plan, names: Names, definitions: Definitions, functions: Functions, errors: Diagnostic[]): Objects {
+export function createObjects(
+  plan: Plan,
+  names: Names,
+  definitions: Definitions,
+  functions: Functions,
+  errors: Diagnostic[],
+): Objects {
   const known = new Map<string, string>();
   const allocators = new Map<string, string>();
   const objects: Objects = {
@@ -52,7 +58,8 @@ export function createObjects(plan: Plan, names: Names, definitions: Definitions
     const newSize = sizeOf(plan.new, r.new);
     const content = names.unique('kt_content_', shown);
     const body = contentBody(r, stays);
-    if (zeroEnded) body.unshift(`if (kt_count_to_zero(in_, ${oldSize}) == 0)`, '    return; /* the end of the array */');
+    if (zeroEnded)
+      body.unshift(`if (kt_count_to_zero(in_, ${oldSize}) == 0)`, '    return; /* the end of the array */');
     const spans = stays ? [] : spansOf(plan, r);
     const spansName = spans.length > 0 ? names.unique('kt_spans_', shown) : undefined;
     const extent = r.kind === 'aggregate' ? extentOf(r.pair, shown) : undefined;
@@ -63,7 +70,9 @@ export function createObjects(plan: Plan, names: Names, definitions: Definitions
       `.new_size = ${newSize},`,
       `.new_align = ${alignOf(r.new)},`,
       `.content = ${content},`,
-      ...(spansName === undefined ? [] : [`.spans = ${spansName},`, `.n_spans = sizeof ${spansName} / sizeof *${spansName},`]),
+      ...(spansName === undefined
+        ? []
+        : [`.spans = ${spansName},`, `.n_spans = sizeof ${spansName} / sizeof *${spansName},`]),
       ...allocation(custom, shown),
       ...(extent === undefined ? [] : [`.extent = ${extent.name},`]),
     ];
@@ -88,16 +97,25 @@ export function createObjects(plan: Plan, names: Names, definitions: Definitions
   }
 
   function contentBody(r: Relation, stays: boolean): string[] {
-    if (r.kind === 'aggregate' && !r.pair.inline) return [stays ? `${functions.visitFunction(r.pair)}(in_);` : `${functions.fillFunction(r.pair)}(in_, out_);`];
+    if (r.kind === 'aggregate' && !r.pair.inline)
+      return [
+        stays ? `${functions.visitFunction(r.pair)}(in_);` : `${functions.fillFunction(r.pair)}(in_, out_);`,
+      ];
     const old = r.kind === 'leave' ? undefined : r.old;
     const declared = (side: 'old' | 'new', name: string): string => {
       const node = side === 'old' ? old : r.new;
       if (node === undefined || node.id < 0 || node.kind === 'pointer') return `void **${name}`;
       definitions.need(side, node.id);
-      return node.kind === 'array' ? names.declare(side, node.id, `(*${name})`) : names.declare(side, node.id, `*${name}`);
+      return node.kind === 'array'
+        ? names.declare(side, node.id, `(*${name})`)
+        : names.declare(side, node.id, `*${name}`);
     };
     if (stays) return [`${declared('old', 'in')} = in_;`, ...functions.visit(r, '(*in)', undefined, 0)];
-    return [`${declared('old', 'in')} = in_;`, `${declared('new', 'out')} = out_;`, ...functions.fill(r, { in: '(*in)', out: '(*out)', holders: [], path: shownName(plan, r), depth: 0 })];
+    return [
+      `${declared('old', 'in')} = in_;`,
+      `${declared('new', 'out')} = out_;`,
+      ...functions.fill(r, { in: '(*in)', out: '(*out)', holders: [], path: shownName(plan, r), depth: 0 }),
+    ];
   }
 
   function pointerBlock(): string {
@@ -128,15 +146,24 @@ export function createObjects(plan: Plan, names: Names, definitions: Definitions
 
   /** Structs that end in a flexible array with E_ARRAY: the size of this very object. */
   function extentOf(pair: Pair, shown: string): { name: string; lines: string[] } | undefined {
-    const last = pair.fields.find((f) => f.relation.kind === 'array' && f.relation.count === undefined && f.relation.length !== undefined);
-    if (last === undefined || last.relation.kind !== 'array' || last.relation.length === undefined || last.source?.kind !== 'field') return undefined;
+    const last = pair.fields.find(
+      (f) => f.relation.kind === 'array' && f.relation.count === undefined && f.relation.length !== undefined,
+    );
+    if (
+      last === undefined ||
+      last.relation.kind !== 'array' ||
+      last.relation.length === undefined ||
+      last.source?.kind !== 'field'
+    )
+      return undefined;
     const { old, new: now } = last.relation;
     const oldElement = old.kind === 'array' ? sizeOf(plan.old, old.of) : 0;
     const newElement = now.kind === 'array' ? sizeOf(plan.new, now.of) : 0;
     const name = names.unique('kt_extent_', shown);
     definitions.need('old', pair.old.id);
     const n = lengthInC(last.relation.length, '(*in)', shown, plan.old, names, errors);
-    const size = (fixed: number, offset: number, element: number): string => `n * ${element} + ${offset} > ${fixed} ? n * ${element} + ${offset} : ${fixed}`;
+    const size = (fixed: number, offset: number, element: number): string =>
+      `n * ${element} + ${offset} > ${fixed} ? n * ${element} + ${offset} : ${fixed}`;
     return {
       name,
       lines: [
@@ -155,7 +182,8 @@ export function createObjects(plan: Plan, names: Names, definitions: Definitions
   function allocation(custom: Custom | undefined, where: string): string[] {
     const lines: string[] = [];
     if (custom === undefined) return lines;
-    if (custom.allocate !== '' && custom.allocate !== 'malloc') lines.push(`.allocate = ${allocator(custom.allocate, where)},`);
+    if (custom.allocate !== '' && custom.allocate !== 'malloc')
+      lines.push(`.allocate = ${allocator(custom.allocate, where)},`);
     if (custom.release !== '' && custom.release !== 'free') {
       const f = plan.old.version.functions.find((x) => x.name === custom.release);
       if (f === undefined) errors.push(unknownAllocator(custom.release, 'old', where));
@@ -197,7 +225,9 @@ export function relationKey(r: Relation): string {
     case 'array':
       return `[${r.count ?? r.length ?? ''}:${r.newCount ?? ''}]${relationKey(r.element)}`;
     case 'follow':
-      return needsVisit(r.target) ? `*(${r.follow.kind === 'count' ? r.follow.length : r.follow.kind})${relationKey(r.target)}` : `plain`;
+      return needsVisit(r.target)
+        ? `*(${r.follow.kind === 'count' ? r.follow.length : r.follow.kind})${relationKey(r.target)}`
+        : `plain`;
     case 'code':
       return `code ${r.code.rule.index} ${r.old?.key ?? ''} ${r.new.key}`;
     case 'leave':
@@ -212,7 +242,9 @@ function shownName(plan: Plan, r: Relation): string {
   const n = r.new;
   if (n.kind === 'pointer') return 'pointer';
   if (n.kind === 'array') return r.kind === 'array' ? `array of ${shownName(plan, r.element)}` : 'array';
-  return n.id >= 0 ? (plan.new.namesOf(n.id)[0] ?? (n.kind === 'base' ? n.name : `untagged ${n.kind}`)) : n.kind;
+  return n.id >= 0
+    ? (plan.new.namesOf(n.id)[0] ?? (n.kind === 'base' ? n.name : `untagged ${n.kind}`))
+    : n.kind;
 }
 
 /** The text of a span table; arrays whose elements changed are written by macros. */
@@ -226,15 +258,20 @@ export function spanTable(name: string, spans: readonly Span[]): string[] {
     }
     const { group, count, oldStep, newStep } = s.repeat;
     const element = `${name.toUpperCase()}_${s.old}`;
-    macros.push(`#define ${element}(o, n) ${group.map((g) => `{(o) + ${g.old}, (n) + ${g.new}, ${g.length}}`).join(', ')}`);
+    macros.push(
+      `#define ${element}(o, n) ${group.map((g) => `{(o) + ${g.old}, (n) + ${g.new}, ${g.length}}`).join(', ')}`,
+    );
     for (let i = 0; i < count; ) {
       const some = [1000, 100, 10].find((d) => count - i >= d) ?? 1;
       const at = `${s.old + i * oldStep}, ${s.new + i * newStep}`;
-      lines.push(some === 1 ? `    ${element}(${at}),` : `    KT_SPANS_${some}(${element}, ${at}, ${oldStep}, ${newStep}),`);
+      lines.push(
+        some === 1
+          ? `    ${element}(${at}),`
+          : `    KT_SPANS_${some}(${element}, ${at}, ${oldStep}, ${newStep}),`,
+      );
       i += some;
     }
   }
   lines.push('};', '');
   return [...macros, ...lines];
 }
-

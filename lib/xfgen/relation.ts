@@ -11,14 +11,24 @@ export type Relation =
   /** C's own conversion. */
   | { readonly kind: 'convert'; readonly old: Node; readonly new: Node }
   /** Enumerators that changed their numbers. */
-  | { readonly kind: 'renumber'; readonly old: Node; readonly new: Node; readonly values: readonly EnumValue[] }
+  | {
+      readonly kind: 'renumber';
+      readonly old: Node;
+      readonly new: Node;
+      readonly values: readonly EnumValue[];
+    }
   /** A pointer to what never needs transformation. */
   | { readonly kind: 'plain'; readonly old: Node; readonly new: Node }
   | { readonly kind: 'function'; readonly old: Node; readonly new: Node }
   | { readonly kind: 'opaque'; readonly old: Node; readonly new: Node }
   | FollowRelation
   | ArrayRelation
-  | { readonly kind: 'aggregate'; readonly old: AggregateNode; readonly new: AggregateNode; readonly pair: Pair }
+  | {
+      readonly kind: 'aggregate';
+      readonly old: AggregateNode;
+      readonly new: AggregateNode;
+      readonly pair: Pair;
+    }
   | { readonly kind: 'code'; readonly old?: Node; readonly new: Node; readonly code: CodeUse }
   /** Left as the new version has it (E_IGNORE, --zero-new-fields). `added`: there was no such field. */
   | { readonly kind: 'leave'; readonly new: Node; readonly added: boolean }
@@ -62,7 +72,9 @@ export interface CodeUse {
 }
 
 /** A `$xform` or `$gen`: the relation that its closure applies. */
-export type ClosureUse = { readonly kind: 'relation'; readonly relation: Relation } | { readonly kind: 'opaque'; readonly size?: number };
+export type ClosureUse =
+  | { readonly kind: 'relation'; readonly relation: Relation }
+  | { readonly kind: 'opaque'; readonly size?: number };
 
 /** Where the old object of a place is. */
 export type Source =
@@ -73,7 +85,12 @@ export type Source =
       readonly fields: readonly string[];
       readonly field: Field;
     }
-  | { readonly kind: 'variable'; readonly variable: Variable; readonly fields: readonly string[]; readonly field?: Field };
+  | {
+      readonly kind: 'variable';
+      readonly variable: Variable;
+      readonly fields: readonly string[];
+      readonly field?: Field;
+    };
 
 export interface FieldPlan {
   readonly field: Field;
@@ -152,7 +169,11 @@ export interface EnumMatch {
   readonly ambiguous: boolean;
 }
 
-export function matchEnumerators(oldType: EnumType, newType: EnumType, renamed: ReadonlyMap<string, string>): EnumMatch {
+export function matchEnumerators(
+  oldType: EnumType,
+  newType: EnumType,
+  renamed: ReadonlyMap<string, string>,
+): EnumMatch {
   const target = new Map((newType.enumerators ?? []).map((e) => [e.name, e.value]));
   const values: EnumValue[] = [];
   const removed: string[] = [];

@@ -2,9 +2,16 @@
 
 import type { Outcome, Report, ReportRow } from './report.js';
 
-const classes: Record<Outcome, string> = { unchanged: 'same', automatic: 'auto', 'by rule': 'rule', new: 'new', dropped: 'gone', 'needs a rule': 'need' };
+const classes: Record<Outcome, string> = {
+  unchanged: 'same',
+  automatic: 'auto',
+  'by rule': 'rule',
+  new: 'new',
+  dropped: 'gone',
+  'needs a rule': 'need',
+};
 
-function escape(text: string): string {
+function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 }
 
@@ -23,24 +30,26 @@ tr.field td:first-child { padding-left: 1.5rem; }
 function table(rows: readonly ReportRow[]): string {
   const body = rows.map(
     (r) =>
-      `<tr class="${r.kind}"><td><code>${escape(r.name)}</code></td><td><span class="tag ${classes[r.outcome]}">${r.outcome}</span></td><td>${escape(r.detail)}</td><td class="place">${escape(r.place ?? '')}</td></tr>`,
+      `<tr class="${r.kind}"><td><code>${escapeHtml(r.name)}</code></td><td><span class="tag ${classes[r.outcome]}">${r.outcome}</span></td><td>${escapeHtml(r.detail)}</td><td class="place">${escapeHtml(r.place ?? '')}</td></tr>`,
   );
   return `<table><tbody>\n${body.join('\n')}\n</tbody></table>`;
 }
 
 export function reportHtml(report: Report): string {
   const count = (o: Outcome): number => report.rows.filter((r) => r.outcome === o).length;
-  const counts = (Object.keys(classes) as Outcome[]).filter((o) => count(o) > 0).map((o) => `<span class="tag ${classes[o]}">${count(o)} ${o}</span>`);
+  const counts = (Object.keys(classes) as Outcome[])
+    .filter((o) => count(o) > 0)
+    .map((o) => `<span class="tag ${classes[o]}">${count(o)} ${o}</span>`);
   const variables = report.rows.filter((r) => r.kind === 'variable');
   const types = report.rows.filter((r) => r.kind !== 'variable');
   const problems = report.problems.map(
     (p) =>
-      `<div class="need-box"><p><b>${escape(p.code)}</b> ${escape(p.message)}</p><table><tbody><tr><td>old</td><td><code>${escape(p.old)}</code></td><td class="place">${escape(p.oldPlace ?? '')}</td></tr><tr><td>new</td><td><code>${escape(p.new)}</code></td><td class="place">${escape(p.newPlace ?? '')}</td></tr><tr><td>reached by</td><td><code>${escape(p.reach)}</code></td><td></td></tr></tbody></table><p>${escape(p.remedy)}</p><pre>${escape(p.skeleton)}</pre></div>`,
+      `<div class="need-box"><p><b>${escapeHtml(p.code)}</b> ${escapeHtml(p.message)}</p><table><tbody><tr><td>old</td><td><code>${escapeHtml(p.old)}</code></td><td class="place">${escapeHtml(p.oldPlace ?? '')}</td></tr><tr><td>new</td><td><code>${escapeHtml(p.new)}</code></td><td class="place">${escapeHtml(p.newPlace ?? '')}</td></tr><tr><td>reached by</td><td><code>${escapeHtml(p.reach)}</code></td><td></td></tr></tbody></table><p>${escapeHtml(p.remedy)}</p><pre>${escapeHtml(p.skeleton)}</pre></div>`,
   );
   return `<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>${escape(report.old)} → ${escape(report.new)}</title><style>${style}</style>
-<h1>${escape(report.old)} → ${escape(report.new)}</h1>
+<title>${escapeHtml(report.old)} → ${escapeHtml(report.new)}</title><style>${style}</style>
+<h1>${escapeHtml(report.old)} → ${escapeHtml(report.new)}</h1>
 <p class="counts">${counts.join('')}</p>
 ${problems.length > 0 ? `<h2>Rules that are missing</h2>\n${problems.join('\n')}` : ''}
 <h2>Variables</h2>

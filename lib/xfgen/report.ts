@@ -37,13 +37,25 @@ export interface ProblemReport {
   readonly skeleton: string;
 }
 
-const place = (o: Origin | undefined): string | undefined => (o === undefined ? undefined : `${o.file}:${o.line}`);
+const place = (o: Origin | undefined): string | undefined =>
+  o === undefined ? undefined : `${o.file}:${o.line}`;
 
 export function makeReport(plan: Plan): Report {
   const rows: ReportRow[] = [];
   const broken = new Set(plan.problems);
   for (const root of plan.roots) rows.push(rootRow(plan, root, broken));
-  for (const v of plan.dropped) rows.push(withPlace({ kind: 'variable', name: v.key, outcome: 'dropped', detail: declarationOf(plan.old, v.type, v.name) + movedHint(plan, v.key, v.name) }, place(v.origin)));
+  for (const v of plan.dropped)
+    rows.push(
+      withPlace(
+        {
+          kind: 'variable',
+          name: v.key,
+          outcome: 'dropped',
+          detail: declarationOf(plan.old, v.type, v.name) + movedHint(plan, v.key, v.name),
+        },
+        place(v.origin),
+      ),
+    );
   const seen = new Set<string>();
   for (const pair of plan.pairs) {
     if (!pair.reshaped && !pair.walked && pair.dropped.length === 0) continue;
@@ -54,7 +66,12 @@ export function makeReport(plan: Plan): Report {
       rows.push(row);
     }
   }
-  return { old: plan.old.version.name, new: plan.new.version.name, rows, problems: plan.problems.map(problemReport) };
+  return {
+    old: plan.old.version.name,
+    new: plan.new.version.name,
+    rows,
+    problems: plan.problems.map(problemReport),
+  };
 }
 
 function withPlace(row: ReportRow, where: string | undefined): ReportRow {
@@ -63,19 +80,29 @@ function withPlace(row: ReportRow, where: string | undefined): ReportRow {
 
 /** A variable of that name was added elsewhere: it may have been moved. */
 function movedHint(plan: Plan, key: string, name: string): string {
-  const added = plan.roots.find((r) => r.relation === undefined && r.variable.name === name && r.variable.key !== key);
+  const added = plan.roots.find(
+    (r) => r.relation === undefined && r.variable.name === name && r.variable.key !== key,
+  );
   return added === undefined ? '' : `; if it moved, say \`${key} -> ${added.variable.key}\``;
 }
 
 function rootRow(plan: Plan, root: Root, problems: ReadonlySet<Problem>): ReportRow {
   const { relation, variable } = root;
-  const row = (outcome: Outcome, detail: string): ReportRow => withPlace({ kind: 'variable', name: variable.key, outcome, detail }, place(variable.origin));
+  const row = (outcome: Outcome, detail: string): ReportRow =>
+    withPlace({ kind: 'variable', name: variable.key, outcome, detail }, place(variable.origin));
   if (relation === undefined) return row('new', 'keeps its initialiser');
   const renamed = root.renamed && root.old !== undefined ? `was ${root.old.key}` : '';
-  if (relation.kind === 'missing' || [...problems].some((p) => p.place.newPath === variable.key)) return row('needs a rule', renamed);
+  if (relation.kind === 'missing' || [...problems].some((p) => p.place.newPath === variable.key))
+    return row('needs a rule', renamed);
   if (relation.kind === 'code') return row('by rule', relation.code.rule.text);
   if (root.renamed) return row('by rule', renamed);
-  if (needsVisit(relation)) return row('automatic', relation.kind === 'follow' || relation.kind === 'array' || relation.kind === 'aggregate' ? 'leads to types that change' : describe(plan, relation));
+  if (needsVisit(relation))
+    return row(
+      'automatic',
+      relation.kind === 'follow' || relation.kind === 'array' || relation.kind === 'aggregate'
+        ? 'leads to types that change'
+        : describe(plan, relation),
+    );
   return rootNeeds(plan, root) ? row('automatic', 'copied') : row('unchanged', '');
 }
 
@@ -89,7 +116,15 @@ function pairRows(plan: Plan, pair: Pair): ReportRow[] {
   const before = plan.old.namesOf(pair.old.id)[0] ?? pair.place.oldPath;
   const sizes = `${pair.old.type.layout?.size ?? '?'} -> ${pair.new.type.layout?.size ?? '?'} bytes`;
   const rows: ReportRow[] = [
-    withPlace({ kind: 'type', name, outcome: 'automatic', detail: `${before === name ? '' : `was ${before}, `}${pair.reshaped ? `rebuilt, ${sizes}` : 'stays in place, its pointers are followed'}` }, place(pair.new.type.origin)),
+    withPlace(
+      {
+        kind: 'type',
+        name,
+        outcome: 'automatic',
+        detail: `${before === name ? '' : `was ${before}, `}${pair.reshaped ? `rebuilt, ${sizes}` : 'stays in place, its pointers are followed'}`,
+      },
+      place(pair.new.type.origin),
+    ),
   ];
   for (const f of pair.fields) {
     const where = place(f.field.member.origin);
@@ -99,12 +134,27 @@ function pairRows(plan: Plan, pair: Pair): ReportRow[] {
     const { relation } = f;
     if (relation.kind === 'missing') field('needs a rule', relation.problem.what);
     else if (relation.kind === 'code') field('by rule', relation.code.rule.text);
-    else if (relation.kind === 'leave' && relation.added) field('new', 'zero, or as the new version initialises it');
-    else if (f.source?.kind === 'field' && f.field.name !== '' && f.source.fields.join('.') !== f.field.name) field('by rule', `was ${before}.${f.source.fields.join('.')}`);
-    else if (relation.kind === 'convert' || relation.kind === 'renumber') field('automatic', describe(plan, relation));
-    else if (relation.kind === 'array' && relation.oldCount !== relation.newCount) field('automatic', `${relation.oldCount} -> ${relation.newCount} elements`);
+    else if (relation.kind === 'leave' && relation.added)
+      field('new', 'zero, or as the new version initialises it');
+    else if (f.source?.kind === 'field' && f.field.name !== '' && f.source.fields.join('.') !== f.field.name)
+      field('by rule', `was ${before}.${f.source.fields.join('.')}`);
+    else if (relation.kind === 'convert' || relation.kind === 'renumber')
+      field('automatic', describe(plan, relation));
+    else if (relation.kind === 'array' && relation.oldCount !== relation.newCount)
+      field('automatic', `${relation.oldCount} -> ${relation.newCount} elements`);
   }
-  for (const d of pair.dropped) rows.push(withPlace({ kind: 'field', name: `${before}.${d.name === '' ? `{${d.alternatives.join(', ')}}` : d.name}`, outcome: 'dropped', detail: declarationOf(plan.old, d.type, d.name) }, place(d.member.origin)));
+  for (const d of pair.dropped)
+    rows.push(
+      withPlace(
+        {
+          kind: 'field',
+          name: `${before}.${d.name === '' ? `{${d.alternatives.join(', ')}}` : d.name}`,
+          outcome: 'dropped',
+          detail: declarationOf(plan.old, d.type, d.name),
+        },
+        place(d.member.origin),
+      ),
+    );
   return rows;
 }
 
@@ -125,11 +175,19 @@ function problemReport(p: Problem): ProblemReport {
   };
 }
 
-const colours: Record<Outcome, string> = { unchanged: '2', automatic: '32', 'by rule': '36', new: '34', dropped: '33', 'needs a rule': '1;31' };
+const colours: Record<Outcome, string> = {
+  unchanged: '2',
+  automatic: '32',
+  'by rule': '36',
+  new: '34',
+  dropped: '33',
+  'needs a rule': '1;31',
+};
 
 /** A calm table: unchanged variables are only counted. */
 export function reportText(report: Report, colour: boolean): string {
-  const paint = (outcome: Outcome, text: string): string => (colour ? `\u001b[${colours[outcome]}m${text}\u001b[0m` : text);
+  const paint = (outcome: Outcome, text: string): string =>
+    colour ? `\u001b[${colours[outcome]}m${text}\u001b[0m` : text;
   const lines = [`${report.old} -> ${report.new}`, ''];
   const shown = report.rows.filter((r) => r.outcome !== 'unchanged');
   const width = Math.min(48, Math.max(0, ...shown.map((r) => r.name.length + (r.kind === 'field' ? 2 : 0))));
@@ -145,7 +203,9 @@ export function reportText(report: Report, colour: boolean): string {
   }
   const unchanged = report.rows.length - shown.length;
   const missing = report.problems.length;
-  lines.push(`${unchanged} variable${unchanged === 1 ? '' : 's'} unchanged, ${missing === 0 ? 'no rule missing' : `${missing} rule${missing === 1 ? '' : 's'} missing`}.`);
+  lines.push(
+    `${unchanged} variable${unchanged === 1 ? '' : 's'} unchanged, ${missing === 0 ? 'no rule missing' : `${missing} rule${missing === 1 ? '' : 's'} missing`}.`,
+  );
   return `${lines.join('\n')}\n`;
 }
 
@@ -163,8 +223,17 @@ export function problemText(p: Problem, colour: boolean): string {
   const head = `${p.place.newOrigin ? `${p.place.newOrigin.file}:${p.place.newOrigin.line}: ` : ''}${red('error')} ${p.code}: ${bold(p.place.newPath)} ${p.what}`;
   const lines = [head];
   if (p.place.oldDeclaration !== p.place.newDeclaration || p.place.oldOrigin !== undefined) {
-    lines.push(`  old: ${p.place.oldDeclaration}${at(p.place.oldOrigin)}`, `  new: ${p.place.newDeclaration}${at(p.place.newOrigin)}`);
+    lines.push(
+      `  old: ${p.place.oldDeclaration}${at(p.place.oldOrigin)}`,
+      `  new: ${p.place.newDeclaration}${at(p.place.newOrigin)}`,
+    );
   }
-  lines.push(`  reached by: ${p.place.reach}`, `  ${p.remedy}`, '', ...p.skeleton.split('\n').map((l) => `    ${l}`), '');
+  lines.push(
+    `  reached by: ${p.place.reach}`,
+    `  ${p.remedy}`,
+    '',
+    ...p.skeleton.split('\n').map((l) => `    ${l}`),
+    '',
+  );
   return lines.join('\n');
 }

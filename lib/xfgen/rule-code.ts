@@ -5,10 +5,11 @@ import { closureKey } from './compare.js';
 import type { Definitions } from './definitions.js';
 import { addressOf, type Functions, member, quoted, type Spot } from './functions.js';
 import type { Names } from './names.js';
-import { type Objects, relationKey } from './objects.js';
+import { type Objects, relationKey, spanTable } from './objects.js';
 import type { Plan } from './plan.js';
 import type { CodeUse, FieldPlan, Pair, Relation } from './relation.js';
 import type { ResolvedRule } from './rules.js';
+import { spansOf } from './spans.js';
 import { parseTypeName } from './typename.js';
 import type { Node, Side } from './view.js';
 import { reshaped, walked } from './walk.js';
@@ -18,6 +19,8 @@ export interface RuleCode {
   call(r: Extract<Relation, { kind: 'code' }>, at: Spot): string[];
   /** Statements that run a MOVED rule after its field. */
   movedCall(rule: ResolvedRule, f: FieldPlan, pair: Pair, holder: string, newHolder: string): string[];
+  /** Text of the file's own C code: types and symbols may be named there as in rules. */
+  header(block: CodeBlock): string;
   /** Prototypes, for the part before the file's own C code. */
   readonly prototypes: string[];
   /** The functions, for the part after it. `{line}` in a line stands for the number of the next line. */
@@ -33,13 +36,32 @@ export function blockLines(code: CodeBlock, text: string): string[] {
   return [`#line ${code.location.line ?? 1} ${quoted(code.location.file)}`, ...text.split('\n'), ownLine];
 }
 
-export function createRuleCode(plan: Plan, names: Names, definitions: Definitions, functions: Functions, objects: () => Objects): RuleCode {
+export function createRuleCode(
+  plan: Plan,
+  names: Names,
+  definitions: Definitions,
+  functions: Functions,
+  objects: () => Objects,
+): RuleCode {
   const known = new Map<string, string>();
   const lifts = new Map<string, string>();
+  const places = new Map<number, string>();
   const state = { used: false };
   const code: RuleCode = {
     call,
     movedCall,
+    header: (block) =>
+      block.pieces
+        .map((p) =>
+          p.kind === 'text'
+            ? p.text
+            : p.kind === 'type'
+              ? typeText(p.side, p.type)
+              : p.kind === 'symbol'
+                ? symbolText(p.side, p.key)
+                : '',
+        )
+        .join(''),
     prototypes: [],
     functions: [],
     get used() {
@@ -53,39 +75,82 @@ export function createRuleCode(plan: Plan, names: Names, definitions: Definition
     if (node.id < 0) return node.kind === 'base' ? `${node.name} *${name}` : `void **${name}`;
     definitions.needAll(side, node.id);
     const type = (side === 'old' ? plan.old : plan.new).type(node.id);
-    return type.kind === 'array' || type.kind === 'function' ? names.declare(side, node.id, `(*${name})`) : names.declare(side, node.id, `*${name}`);
+    return type.kind === 'array' || type.kind === 'function'
+      ? names.declare(side, node.id, `(*${name})`)
+      : names.declare(side, node.id, `*${name}`);
   }
 
   function call(r: Extract<Relation, { kind: 'code' }>, at: Spot): string[] {
     const holder = at.holders[at.holders.length - 1];
     const name = ruleFunction(r.code.rule, r.code, r.old, r.new, at.pair, at.path);
-    const base = at.pair === undefined || holder === undefined ? ['NULL', 'NULL'] : [addressOf(holder), addressOf(at.newHolder ?? holder)];
+    const base =
+      at.pair === undefined || holder === undefined
+        ? ['NULL', 'NULL']
+        : [addressOf(holder), addressOf(at.newHolder ?? holder)];
     if (at.bitfield) {
       // A bit-field has no address: the code works on copies.
       const lines = ['{'];
       if (r.old !== undefined) lines.push(`    ${scalar('old', r.old)} bits_in = ${at.in};`);
-      lines.push(`    ${scalar('new', r.new)} bits_out = ${at.out};`, `    ${name}(${r.old === undefined ? 'NULL' : '&bits_in'}, &bits_out, ${base.join(', ')});`, `    ${at.out} = bits_out;`, '}');
+      lines.push(
+        `    ${scalar('new', r.new)} bits_out = ${at.out};`,
+        `    ${name}(${r.old === undefined ? 'NULL' : '&bits_in'}, &bits_out, ${base.join(', ')});`,
+        `    ${at.out} = bits_out;`,
+        '}',
+      );
       return lines;
     }
-    return [`${name}(${r.old === undefined || at.in === '' ? 'NULL' : addressOf(at.in)}, ${addressOf(at.out)}, ${base.join(', ')});`];
+    return [
+      `${name}(${r.old === undefined || at.in === '' ? 'NULL' : addressOf(at.in)}, ${addressOf(at.out)}, ${base.join(', ')});`,
+    ];
   }
 
   function scalar(side: Side, node: Node): string {
     return node.id < 0 ? 'long long' : names.declare(side, node.id, '');
   }
 
-  function movedCall(rule: ResolvedRule, f: FieldPlan, pair: Pair, holder: string, newHolder: string): string[] {
+  function movedCall(
+    rule: ResolvedRule,
+    f: FieldPlan,
+    pair: Pair,
+    holder: string,
+    newHolder: string,
+  ): string[] {
     const from = f.source?.kind === 'field' && f.source.up === 0 ? f.source : undefined;
     if (from === undefined || f.field.name === '') return [];
-    const name = ruleFunction(rule, { rule, closures: new Map() }, from.field.node, f.field.node, pair, f.field.name);
-    return [`${name}(${addressOf(from.fields.reduce(member, holder))}, ${addressOf(member(newHolder, f.field.name))}, ${addressOf(holder)}, ${addressOf(newHolder)});`];
+    const name = ruleFunction(
+      rule,
+      { rule, closures: new Map() },
+      from.field.node,
+      f.field.node,
+      pair,
+      f.field.name,
+    );
+    return [
+      `${name}(${addressOf(from.fields.reduce(member, holder))}, ${addressOf(member(newHolder, f.field.name))}, ${addressOf(holder)}, ${addressOf(newHolder)});`,
+    ];
   }
 
-  function ruleFunction(rule: ResolvedRule, use: CodeUse, old: Node | undefined, now: Node, pair: Pair | undefined, path: string): string {
+  function ruleFunction(
+    rule: ResolvedRule,
+    use: CodeUse,
+    old: Node | undefined,
+    now: Node,
+    pair: Pair | undefined,
+    path: string,
+  ): string {
     const block = rule.rule.code;
     if (block === undefined) throw new Error('a rule without code has no function');
-    const closures = [...use.closures].map(([k, c]) => `${k}=${c.kind === 'opaque' ? 'opaque' : relationKey(c.relation)}`);
-    const key = [rule.index, old?.key ?? '', now.key, pair?.old.key ?? '', pair?.new.key ?? '', ...closures].join('|');
+    const closures = [...use.closures].map(
+      ([k, c]) => `${k}=${c.kind === 'opaque' ? 'opaque' : relationKey(c.relation)}`,
+    );
+    const key = [
+      rule.index,
+      old?.key ?? '',
+      now.key,
+      pair?.old.key ?? '',
+      pair?.new.key ?? '',
+      ...closures,
+    ].join('|');
     const found = known.get(key);
     if (found !== undefined) return found;
     state.used = true;
@@ -98,7 +163,7 @@ export function createRuleCode(plan: Plan, names: Names, definitions: Definition
       pointerTo('new', pair?.new, 'local_newbase'),
     ].join(', ')})`;
     code.prototypes.push(`${prototype};`);
-    const text = block.pieces.map((p, i) => piece(p, use, block.pieces[i + 1])).join('');
+    const text = textOf(block.pieces, use, pair);
     code.functions.push(
       prototype,
       '{',
@@ -112,7 +177,16 @@ export function createRuleCode(plan: Plan, names: Names, definitions: Definition
     return name;
   }
 
-  function piece(p: CodePiece, use: CodeUse, following: CodePiece | undefined): string {
+  function textOf(pieces: readonly CodePiece[], use: CodeUse, pair: Pair | undefined): string {
+    return pieces.map((p, i) => piece(p, use, pieces[i + 1], pair)).join('');
+  }
+
+  function piece(
+    p: CodePiece,
+    use: CodeUse,
+    following: CodePiece | undefined,
+    pair: Pair | undefined,
+  ): string {
     switch (p.kind) {
       case 'text':
         return p.text;
@@ -134,7 +208,36 @@ export function createRuleCode(plan: Plan, names: Names, definitions: Definition
       case 'parameter':
       case 'xform':
         return closureText(p, use);
+      case 'place':
+        return placeText(textOf(p.argument, use, pair), pair);
     }
+  }
+
+  /** Where the field of $base that a pointer leads to is in $newbase. */
+  function placeText(pointer: string, pair: Pair | undefined): string {
+    if (pair === undefined) return 'NULL';
+    if (places.size === 0)
+      code.functions.unshift(
+        '/* $place: the place in the new object of what `p` points to in the old one; NULL if it points elsewhere. */',
+        'static void *kt_place(const char *base, char *newbase, const struct kt_span *spans, size_t n, const void *p)',
+        '{',
+        '    size_t at = (size_t)((const char *)p - base);',
+        '    for (size_t i = 0; i < n; i++)',
+        '        if (at - spans[i].old_offset < spans[i].length)',
+        '            return newbase + spans[i].new_offset + (at - spans[i].old_offset);',
+        '    return NULL;',
+        '}',
+        '',
+      );
+    let table = places.get(pair.id);
+    if (table === undefined) {
+      table = names.unique('kt_fields_', plan.new.namesOf(pair.new.id)[0] ?? 'untagged');
+      places.set(pair.id, table);
+      code.functions.push(
+        ...spanTable(table, spansOf(plan, { kind: 'aggregate', old: pair.old, new: pair.new, pair })),
+      );
+    }
+    return `kt_place((const char *)local_base, (char *)local_newbase, ${table}, sizeof ${table} / sizeof *${table}, ${pointer})`;
   }
 
   function typeText(side: Side, text: string): string {
@@ -143,7 +246,10 @@ export function createRuleCode(plan: Plan, names: Names, definitions: Definition
     if (name.base.kind === 'defined') definitions.needAll(side, name.base.id);
     const base = name.base.kind === 'builtin' ? name.base.name : names.declare(side, name.base.id, '');
     const stars = '*'.repeat(name.stars);
-    const declared = name.base.kind === 'defined' && stars !== '' ? names.declare(side, name.base.id, stars) : `${base}${stars === '' ? '' : ` ${stars}`}`;
+    const declared =
+      name.base.kind === 'defined' && stars !== ''
+        ? names.declare(side, name.base.id, stars)
+        : `${base}${stars === '' ? '' : ` ${stars}`}`;
     return declared;
   }
 
@@ -166,7 +272,16 @@ export function createRuleCode(plan: Plan, names: Names, definitions: Definition
 
   function sizes(r: Relation): string {
     const old = r.kind === 'leave' ? undefined : r.old;
-    const size = (side: Side, n: Node | undefined): string => (n === undefined ? '0' : n.id < 0 ? (n.kind === 'base' ? `sizeof(${n.name})` : 'sizeof(void *)') : n.kind === 'void' || n.kind === 'function' ? '1' : `sizeof(${names.declare(side, n.id, '')})`);
+    const size = (side: Side, n: Node | undefined): string =>
+      n === undefined
+        ? '0'
+        : n.id < 0
+          ? n.kind === 'base'
+            ? `sizeof(${n.name})`
+            : 'sizeof(void *)'
+          : n.kind === 'void' || n.kind === 'function'
+            ? '1'
+            : `sizeof(${names.declare(side, n.id, '')})`;
     return `${size('old', old)}, ${size('new', r.new)}`;
   }
 
@@ -188,7 +303,14 @@ export function createRuleCode(plan: Plan, names: Names, definitions: Definition
       `    ${pointerTo('old', old, 'in')} = in_;`,
       `    ${pointerTo('new', r.new, 'out')} = out_;`,
       '    (void)nargs, (void)args, (void)in, (void)out;',
-      ...(reshaped(r) ? [] : ['    if (in_ == out_) { /* it stays where it is */', ...stay.map((l) => `        ${l}`), '        return;', '    }']),
+      ...(reshaped(r)
+        ? []
+        : [
+            '    if (in_ == out_) { /* it stays where it is */',
+            ...stay.map((l) => `        ${l}`),
+            '        return;',
+            '    }',
+          ]),
       ...body.map((l) => `    ${l}`),
       '}',
       '',

@@ -2,7 +2,13 @@
 
 import type { FunctionInfo, Variable, Version } from '../model/model.js';
 import type { Diagnostic } from '../support/errors.js';
-import { ambiguousPath, clashingRules, fieldThroughPointer, typeToVariable, unknownPath } from '../support/transformer-errors.js';
+import {
+  ambiguousPath,
+  clashingRules,
+  fieldThroughPointer,
+  typeToVariable,
+  unknownPath,
+} from '../support/transformer-errors.js';
 import type { Anchor, Path, Rule, Step, TypeKeyword, XfFile } from '../xf/syntax.js';
 import { nearest } from './near.js';
 import type { AggregateNode, Field, Node, OutsideAnnotations, View } from './view.js';
@@ -52,13 +58,17 @@ export function keyParts(key: string): KeyParts {
 }
 
 function keyMatches(anchor: Extract<Anchor, { kind: 'variable' }>, key: KeyParts): boolean {
-  if (anchor.name !== key.name || anchor.func !== key.func || anchor.namespace !== key.namespace) return false;
+  if (anchor.name !== key.name || anchor.func !== key.func || anchor.namespace !== key.namespace)
+    return false;
   if (anchor.file === undefined || key.file === undefined) return anchor.file === key.file;
   const wanted = anchor.file.replace(/^\.\//, '');
   return key.file === wanted || key.file.endsWith(`/${wanted}`);
 }
 
-function findByKey<T extends { readonly key: string }>(list: readonly T[], anchor: Extract<Anchor, { kind: 'variable' }>): T[] {
+function findByKey<T extends { readonly key: string }>(
+  list: readonly T[],
+  anchor: Extract<Anchor, { kind: 'variable' }>,
+): T[] {
   const found = list.filter((v) => keyMatches(anchor, keyParts(v.key)));
   const exact = found.filter((v) => anchor.file === undefined || keyParts(v.key).file === anchor.file);
   const chosen = exact.length > 0 ? exact : found;
@@ -79,7 +89,9 @@ export function findField(view: View, node: AggregateNode, name: string): Field 
     if (f.alternatives.includes(name) && (f.node.kind === 'union' || f.node.kind === 'struct')) {
       const inner = findField(view, f.node, name);
       if (inner !== undefined)
-        return f.offset === undefined || inner.offset === undefined ? inner : { ...inner, offset: f.offset + inner.offset };
+        return f.offset === undefined || inner.offset === undefined
+          ? inner
+          : { ...inner, offset: f.offset + inner.offset };
     }
   }
   return undefined;
@@ -99,7 +111,14 @@ function resolvePath(path: Path, view: View, rule: Rule, errors: Diagnostic[]): 
     const found = findByKey(version.variables, anchor);
     const first = found[0];
     if (found.length > 1) {
-      errors.push(ambiguousPath(path.text, side, found.map((v) => v.key), path.location));
+      errors.push(
+        ambiguousPath(
+          path.text,
+          side,
+          found.map((v) => v.key),
+          path.location,
+        ),
+      );
       return undefined;
     }
     if (first === undefined) {
@@ -107,10 +126,26 @@ function resolvePath(path: Path, view: View, rule: Rule, errors: Diagnostic[]): 
       const func = functions[0];
       if (functions.length === 1 && func !== undefined && path.steps.length === 0 && rule.kind === 'map')
         return { anchor: { kind: 'function', func }, steps: [], path };
-      if (functions.length > 1) errors.push(ambiguousPath(path.text, side, functions.map((f) => f.key), path.location));
+      if (functions.length > 1)
+        errors.push(
+          ambiguousPath(
+            path.text,
+            side,
+            functions.map((f) => f.key),
+            path.location,
+          ),
+        );
       else {
         const wanted = path.text.split('.').length > 1 && anchor.file === undefined ? anchor.name : path.text;
-        errors.push(unknownPath(path.text, side, `variable or function of that name`, nearest(wanted, anchorNames(version, view)), path.location));
+        errors.push(
+          unknownPath(
+            path.text,
+            side,
+            `variable or function of that name`,
+            nearest(wanted, anchorNames(version, view)),
+            path.location,
+          ),
+        );
       }
       return undefined;
     }
@@ -121,10 +156,19 @@ function resolvePath(path: Path, view: View, rule: Rule, errors: Diagnostic[]): 
     const shown = `${anchor.kind} ${anchor.name}`;
     const known =
       definitions.length > 0 ||
-      version.digests.some((d) => d.kind === 'T' && (d.name === `${anchor.kind}:${anchor.name}` || d.name === shown)) ||
-      version.types.some((t) => (t.kind === 'struct' || t.kind === 'union' || t.kind === 'enum') && t.kind === anchor.kind && t.tag === anchor.name);
+      version.digests.some(
+        (d) => d.kind === 'T' && (d.name === `${anchor.kind}:${anchor.name}` || d.name === shown),
+      ) ||
+      version.types.some(
+        (t) =>
+          (t.kind === 'struct' || t.kind === 'union' || t.kind === 'enum') &&
+          t.kind === anchor.kind &&
+          t.tag === anchor.name,
+      );
     if (!known) {
-      errors.push(unknownPath(path.text, side, `\`${shown}\``, nearest(shown, view.typeNames()), path.location));
+      errors.push(
+        unknownPath(path.text, side, `\`${shown}\``, nearest(shown, view.typeNames()), path.location),
+      );
       return undefined;
     }
     resolved = { kind: 'type', keyword: anchor.kind, name: anchor.name };
@@ -151,7 +195,8 @@ function checkSteps(path: Path, start: readonly Node[], view: View, errors: Diag
         names.push(...view.fields(n).flatMap((x) => (x.name === '' ? x.alternatives : [x.name])));
       } else if (n.kind === 'pointer') {
         const target = elementOf(n.to());
-        const name = target.kind === 'struct' || target.kind === 'union' ? view.namesOf(target.id)[0] : undefined;
+        const name =
+          target.kind === 'struct' || target.kind === 'union' ? view.namesOf(target.id)[0] : undefined;
         if (name !== undefined) {
           errors.push(fieldThroughPointer(path.text, step.name, `${name}.${step.name}`, path.location));
           return false;
@@ -161,7 +206,9 @@ function checkSteps(path: Path, start: readonly Node[], view: View, errors: Diag
     if (next.length === 0) {
       const near = nearest(step.name, names).map((n) => `${walked}.${n}`);
       const shown = near.length > 0 ? near : names.slice(0, 6).map((n) => `${walked}.${n}`);
-      errors.push(unknownPath(path.text, view.side, `field \`${step.name}\` in \`${walked}\``, shown, path.location));
+      errors.push(
+        unknownPath(path.text, view.side, `field \`${step.name}\` in \`${walked}\``, shown, path.location),
+      );
       return false;
     }
     nodes = next;
@@ -178,7 +225,10 @@ export function resolveRules(xf: XfFile, oldView: View, newView: View, errors: D
     const own: Diagnostic[] = [];
     const from = rule.from === undefined ? undefined : resolvePath(rule.from, oldView, rule, own);
     const to = resolvePath(rule.to, newView, rule, own);
-    const text = rule.from === undefined ? `${rule.kind === 'moved' ? 'MOVED' : 'INIT'} ${rule.to.text}` : `${rule.from.text} -> ${rule.to.text}`;
+    const text =
+      rule.from === undefined
+        ? `${rule.kind === 'moved' ? 'MOVED' : 'INIT'} ${rule.to.text}`
+        : `${rule.from.text} -> ${rule.to.text}`;
     if (optional && own.length > 0) continue;
     errors.push(...own);
     if (to === undefined || (rule.from !== undefined && from === undefined)) continue;
@@ -186,13 +236,23 @@ export function resolveRules(xf: XfFile, oldView: View, newView: View, errors: D
       errors.push(typeToVariable(text, rule.location));
       continue;
     }
-    resolved.push({ index: resolved.length, rule, to, text, used: optional, ...(from === undefined ? {} : { from }) });
+    resolved.push({
+      index: resolved.length,
+      rule,
+      to,
+      text,
+      used: optional,
+      ...(from === undefined ? {} : { from }),
+    });
   }
   return resolved;
 }
 
 /** Collects the `annotate` items for one version; places that this version has not are no error if the other has them. */
-export function outsideAnnotations(xf: XfFile, view: View): { annotations: OutsideAnnotations; missed: Set<number> } {
+export function outsideAnnotations(
+  xf: XfFile,
+  view: View,
+): { annotations: OutsideAnnotations; missed: Set<number> } {
   const fields = new Map<string, XfFile['annotations'][number]['annotation'][]>();
   const variables = new Map<string, XfFile['annotations'][number]['annotation'][]>();
   const missed = new Set<number>();
@@ -211,7 +271,8 @@ export function outsideAnnotations(xf: XfFile, view: View): { annotations: Outsi
     for (const id of view.named(anchor.kind, anchor.name)) {
       const node = view.node(id);
       const step = steps[0];
-      if (steps.length !== 1 || step?.kind !== 'field' || (node.kind !== 'struct' && node.kind !== 'union')) continue;
+      if (steps.length !== 1 || step?.kind !== 'field' || (node.kind !== 'struct' && node.kind !== 'union'))
+        continue;
       if (findField(view, node, step.name) === undefined) continue;
       put(fields, `${node.id}.${step.name}`);
       hit = true;
@@ -222,13 +283,23 @@ export function outsideAnnotations(xf: XfFile, view: View): { annotations: Outsi
 }
 
 /** Of rules that all speak of one place, the most specific one. Two equally specific ones are an error. */
-export function mostSpecific(candidates: readonly ResolvedRule[], place: string, errors: Diagnostic[]): ResolvedRule | undefined {
-  const rank = (r: ResolvedRule): number => (r.to.anchor.kind === 'variable' ? 1_000_000 : 0) + r.to.steps.length * 2;
+export function mostSpecific(
+  candidates: readonly ResolvedRule[],
+  place: string,
+  errors: Diagnostic[],
+): ResolvedRule | undefined {
+  const rank = (r: ResolvedRule): number =>
+    (r.to.anchor.kind === 'variable' ? 1_000_000 : 0) + r.to.steps.length * 2;
   const sorted = [...candidates].sort((a, b) => rank(b) - rank(a) || a.index - b.index);
   const [best, second] = sorted;
   if (best !== undefined && second !== undefined && rank(best) === rank(second)) {
     const clash = clashingRules(place, best.rule.location, second.rule.location, best.text, second.text);
-    if (!errors.some((e) => e.code === clash.code && e.message.includes(second.text) && e.location === clash.location)) errors.push(clash);
+    if (
+      !errors.some(
+        (e) => e.code === clash.code && e.message.includes(second.text) && e.location === clash.location,
+      )
+    )
+      errors.push(clash);
     second.used = true;
   }
   if (best !== undefined) best.used = true;

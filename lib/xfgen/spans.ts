@@ -12,7 +12,12 @@ export interface Span {
   readonly new: number;
   readonly length: number;
   /** Elements of an array that changed: the spans of one (from its start), and how far apart elements are. */
-  readonly repeat?: { readonly group: readonly Span[]; readonly count: number; readonly oldStep: number; readonly newStep: number };
+  readonly repeat?: {
+    readonly group: readonly Span[];
+    readonly count: number;
+    readonly oldStep: number;
+    readonly newStep: number;
+  };
 }
 
 /** Size in bytes, 0 if it has none. */
@@ -68,7 +73,9 @@ function collect(plan: Plan, r: Relation, old: number, now: number): Span[] {
     case 'missing':
       return [];
     case 'aggregate':
-      return r.pair.raw || (!r.pair.reshaped && !r.pair.walked) ? whole(plan, r.old, r.new, old, now) : ofFields(plan, r.pair, old, now);
+      return r.pair.raw || (!r.pair.reshaped && !r.pair.walked)
+        ? whole(plan, r.old, r.new, old, now)
+        : ofFields(plan, r.pair, old, now);
     case 'array':
       return ofArray(plan, r, old, now);
     case 'code':
@@ -84,9 +91,11 @@ function ofArray(plan: Plan, r: ArrayRelation, old: number, now: number): Span[]
   const { count } = r;
   if (count === undefined || count === 0) return [];
   const group = merge(atStart(collect(plan, r.element, 0, 0), 0, 0));
-  if (oldStep === newStep && group.length === 1 && group[0]?.length === oldStep) return [{ old, new: now, length: oldStep * count }];
+  if (oldStep === newStep && group.length === 1 && group[0]?.length === oldStep)
+    return [{ old, new: now, length: oldStep * count }];
   if (group.length === 0) return [];
-  if (group.every((s) => s.repeat === undefined)) return [{ old, new: now, length: oldStep * count, repeat: { group, count, oldStep, newStep } }];
+  if (group.every((s) => s.repeat === undefined))
+    return [{ old, new: now, length: oldStep * count, repeat: { group, count, oldStep, newStep } }];
   return Array.from({ length: count }, (_, i) => shift(group, old + i * oldStep, now + i * newStep)).flat();
 }
 
@@ -114,7 +123,14 @@ function ofFields(plan: Plan, pair: Pair, old: number, now: number): Span[] {
 
 function ofField(plan: Plan, f: FieldPlan, old: number, now: number): Span[] {
   const { source } = f;
-  if (source?.kind !== 'field' || source.up > 0 || source.field.offset === undefined || f.field.offset === undefined || f.field.bits !== undefined) return [];
+  if (
+    source?.kind !== 'field' ||
+    source.up > 0 ||
+    source.field.offset === undefined ||
+    f.field.offset === undefined ||
+    f.field.bits !== undefined
+  )
+    return [];
   const from = old + source.field.offset;
   const to = now + f.field.offset;
   const spans = collect(plan, f.relation, from, to);
@@ -127,7 +143,14 @@ function byName(plan: Plan, o: Node, n: Node, old: number, now: number): Span[] 
     const spans: Span[] = [];
     for (const f of plan.new.fields(n)) {
       const from = f.name === '' ? undefined : findField(plan.old, o, f.name);
-      if (from === undefined || from.offset === undefined || f.offset === undefined || f.bits !== undefined || from.bits !== undefined) continue;
+      if (
+        from === undefined ||
+        from.offset === undefined ||
+        f.offset === undefined ||
+        f.bits !== undefined ||
+        from.bits !== undefined
+      )
+        continue;
       spans.push(...byName(plan, from.node, f.node, old + from.offset, now + f.offset));
     }
     return spans;
@@ -136,7 +159,8 @@ function byName(plan: Plan, o: Node, n: Node, old: number, now: number): Span[] 
 }
 
 const shiftOne = (s: Span, old: number, now: number): Span => ({ ...s, old: s.old + old, new: s.new + now });
-const shift = (list: readonly Span[], old: number, now: number): Span[] => list.map((s) => shiftOne(s, old, now));
+const shift = (list: readonly Span[], old: number, now: number): Span[] =>
+  list.map((s) => shiftOne(s, old, now));
 
 /** Sorted by old place; neighbours that moved by the same distance become one, with the padding between them. */
 function merge(list: readonly Span[]): Span[] {
@@ -145,7 +169,14 @@ function merge(list: readonly Span[]): Span[] {
   for (const s of sorted) {
     const last = merged[merged.length - 1];
     const gap = last === undefined ? 0 : s.old - (last.old + last.length);
-    if (last !== undefined && last.repeat === undefined && s.repeat === undefined && last.old - last.new === s.old - s.new && gap >= 0 && gap < 8)
+    if (
+      last !== undefined &&
+      last.repeat === undefined &&
+      s.repeat === undefined &&
+      last.old - last.new === s.old - s.new &&
+      gap >= 0 &&
+      gap < 8
+    )
       merged[merged.length - 1] = { ...last, length: s.old + s.length - last.old };
     else if (last === undefined || last.repeat !== undefined || gap >= 0) merged.push(s);
   }

@@ -6,11 +6,27 @@ import type { Node, PointerNode, TypeArgument, View } from './view.js';
 
 export interface TypeName {
   /** What stands before the stars: a definition, or an arithmetic type or void by its canonical spelling. */
-  readonly base: { readonly kind: 'defined'; readonly id: TypeId } | { readonly kind: 'builtin'; readonly name: string };
+  readonly base:
+    | { readonly kind: 'defined'; readonly id: TypeId }
+    | { readonly kind: 'builtin'; readonly name: string };
   readonly stars: number;
 }
 
-const arithmetic = new Set(['void', 'char', 'short', 'int', 'long', 'float', 'double', 'signed', 'unsigned', '_Bool', 'bool', '__int128', '_Complex']);
+const arithmetic = new Set([
+  'void',
+  'char',
+  'short',
+  'int',
+  'long',
+  'float',
+  'double',
+  'signed',
+  'unsigned',
+  '_Bool',
+  'bool',
+  '__int128',
+  '_Complex',
+]);
 
 /** Canonical spelling of an arithmetic type: `long unsigned` → `unsigned long`. */
 export function canonicalArithmetic(words: readonly string[]): string | undefined {
@@ -40,7 +56,11 @@ export function parseTypeName(view: View, text: string): TypeName | undefined {
   const keyword = words[0];
   const name = words[1];
   let ids: readonly TypeId[] = [];
-  if (words.length === 2 && name !== undefined && (keyword === 'struct' || keyword === 'union' || keyword === 'enum' || keyword === 'typedef'))
+  if (
+    words.length === 2 &&
+    name !== undefined &&
+    (keyword === 'struct' || keyword === 'union' || keyword === 'enum' || keyword === 'typedef')
+  )
     ids = view.named(keyword as TypeKeyword, name);
   else if (words.length === 1 && keyword !== undefined) ids = view.named('typedef', keyword);
   const id = ids[0];
@@ -53,7 +73,9 @@ export function nodeOfTypeName(view: View, name: TypeName, typeArguments?: reado
   if (name.base.kind === 'defined') node = view.node(name.base.id, typeArguments);
   else {
     const spelled = name.base.name;
-    const id = view.version.types.findIndex((t) => (spelled === 'void' ? t.kind === 'void' : t.kind === 'base' && t.name === spelled));
+    const id = view.version.types.findIndex((t) =>
+      spelled === 'void' ? t.kind === 'void' : t.kind === 'base' && t.name === spelled,
+    );
     node =
       id >= 0
         ? view.node(id)
@@ -67,5 +89,13 @@ export function nodeOfTypeName(view: View, name: TypeName, typeArguments?: reado
 
 function pointerTo(target: Node): PointerNode {
   const follow = target.kind === 'void' ? ({ kind: 'void' } as const) : ({ kind: 'one' } as const);
-  return { key: `*to ${target.key}`, id: -1, names: [], kind: 'pointer', follow, annotated: false, to: () => target };
+  return {
+    key: `*to ${target.key}`,
+    id: -1,
+    names: [],
+    kind: 'pointer',
+    follow,
+    annotated: false,
+    to: () => target,
+  };
 }

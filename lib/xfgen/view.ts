@@ -5,7 +5,17 @@
  * A `Node` is interned: equal keys mean the same node, so that pairs of nodes can be remembered.
  */
 
-import type { Annotation, GenericArgument, Layout, Member, Origin, Type, TypeId, Variable, Version } from '../model/model.js';
+import type {
+  Annotation,
+  GenericArgument,
+  Layout,
+  Member,
+  Origin,
+  Type,
+  TypeId,
+  Variable,
+  Version,
+} from '../model/model.js';
 import type { OutsideAnnotation, TypeKeyword } from '../xf/syntax.js';
 
 export type Side = 'old' | 'new';
@@ -90,7 +100,11 @@ export interface OutsideAnnotations {
   readonly types: ReadonlyMap<TypeId, readonly OutsideAnnotation[]>;
 }
 
-export const noOutsideAnnotations: OutsideAnnotations = { fields: new Map(), variables: new Map(), types: new Map() };
+export const noOutsideAnnotations: OutsideAnnotations = {
+  fields: new Map(),
+  variables: new Map(),
+  types: new Map(),
+};
 
 type Resolved =
   | { readonly kind: 'ptr' | 'opaque' | 'sz' | 'ignore' | 'auto' | 'raw' }
@@ -120,6 +134,8 @@ export interface View {
   answersTo(node: Node, keyword: TypeKeyword, name: string): boolean;
   typeNames(): readonly string[];
   isSystem(node: AggregateNode): boolean;
+  /** Do `annotate` items speak of its fields? */
+  isAnnotatedOutside(node: AggregateNode): boolean;
 }
 
 export interface ViewOptions {
@@ -147,13 +163,24 @@ export function createView(version: Version, side: Side, options: ViewOptions): 
     else if (!own.includes(name)) own.push(name);
   };
   const isDefined = (t: Type): boolean =>
-    t.kind === 'struct' || t.kind === 'union' ? t.members !== undefined : t.kind === 'enum' && t.enumerators !== undefined;
+    t.kind === 'struct' || t.kind === 'union'
+      ? t.members !== undefined
+      : t.kind === 'enum' && t.enumerators !== undefined;
   types.forEach((t, id) => {
-    if ((t.kind === 'struct' || t.kind === 'union' || t.kind === 'enum') && t.tag !== undefined && isDefined(t)) add(`${t.kind} ${t.tag}`, id);
+    if (
+      (t.kind === 'struct' || t.kind === 'union' || t.kind === 'enum') &&
+      t.tag !== undefined &&
+      isDefined(t)
+    )
+      add(`${t.kind} ${t.tag}`, id);
   });
   const complete = (id: TypeId): TypeId => {
     const t = type(id);
-    if ((t.kind === 'struct' || t.kind === 'union' || t.kind === 'enum') && t.tag !== undefined && !isDefined(t)) {
+    if (
+      (t.kind === 'struct' || t.kind === 'union' || t.kind === 'enum') &&
+      t.tag !== undefined &&
+      !isDefined(t)
+    ) {
       const list = definitions.get(`${t.kind} ${t.tag}`);
       return list?.length === 1 ? (list[0] ?? id) : id;
     }
@@ -179,12 +206,17 @@ export function createView(version: Version, side: Side, options: ViewOptions): 
     if (t.kind !== 'typedef' || t.parameters.length === 0) return;
     const target = complete(t.to);
     const u = type(target);
-    if ((u.kind === 'struct' || u.kind === 'union') && u.parameters.length === 0 && !parameters.has(target)) parameters.set(target, t.parameters);
+    if ((u.kind === 'struct' || u.kind === 'union') && u.parameters.length === 0 && !parameters.has(target))
+      parameters.set(target, t.parameters);
   });
 
   const usesContainer = new Set<TypeId>();
-  for (const [place, list] of options.outside.fields)
-    if (list.some((a) => a.kind === 'container')) usesContainer.add(Number(place.slice(0, place.indexOf('.'))));
+  const annotatedOutside = new Set<TypeId>();
+  for (const [place, list] of options.outside.fields) {
+    const id = Number(place.slice(0, place.indexOf('.')));
+    annotatedOutside.add(id);
+    if (list.some((a) => a.kind === 'container')) usesContainer.add(id);
+  }
 
   const interned = new Map<string, Node>();
   const fieldsOf = new Map<string, readonly Field[]>();
@@ -219,16 +251,22 @@ export function createView(version: Version, side: Side, options: ViewOptions): 
 
   function resolveOutside(list: readonly OutsideAnnotation[], environment: Environment): Resolved[] {
     return list.map((a): Resolved => {
-      if (a.kind === 'container') return { kind: 'target', argument: environment.get('container'), parameter: 'container' };
+      if (a.kind === 'container')
+        return { kind: 'target', argument: environment.get('container'), parameter: 'container' };
       if (a.kind === 'target') {
         const id = options.typeByText?.(view, a.type);
-        return { kind: 'target', argument: id === undefined ? undefined : build(id, new Map(), [], []), parameter: a.type };
+        return {
+          kind: 'target',
+          argument: id === undefined ? undefined : build(id, new Map(), [], []),
+          parameter: a.type,
+        };
       }
       return a;
     });
   }
 
-  const lastArguments = (list: readonly Resolved[]): Resolved[] => list.filter((a) => a.kind === 'arguments').slice(-1);
+  const lastArguments = (list: readonly Resolved[]): Resolved[] =>
+    list.filter((a) => a.kind === 'arguments').slice(-1);
 
   function bind(parameters: readonly string[], annotations: readonly Resolved[]): Environment {
     if (parameters.length === 0) return new Map();
@@ -250,7 +288,13 @@ export function createView(version: Version, side: Side, options: ViewOptions): 
   }
 
   /** `extra`: annotations from further out, the outermost first. */
-  function build(id0: TypeId, environment: Environment, extra: readonly Resolved[], spelled: readonly string[], container?: Node): Node {
+  function build(
+    id0: TypeId,
+    environment: Environment,
+    extra: readonly Resolved[],
+    spelled: readonly string[],
+    container?: Node,
+  ): Node {
     const id = complete(id0);
     const t = type(id);
     const common = { id, names: spelled };
@@ -259,31 +303,57 @@ export function createView(version: Version, side: Side, options: ViewOptions): 
       case 'typedef': {
         const inner = t.parameters.length > 0 ? bind(t.parameters, extra) : new Map();
         const all = [...extra, ...resolve(t.annotations, inner)];
-        return build(t.to, inner, all, options.typedefsInRules.has(t.name) ? [...spelled, t.name] : spelled, container);
+        return build(
+          t.to,
+          inner,
+          all,
+          options.typedefsInRules.has(t.name) ? [...spelled, t.name] : spelled,
+          container,
+        );
       }
       case 'pointer': {
         const all = [...extra, ...resolve(t.annotations, environment)];
         const custom = all.find((a) => a.kind === 'custom');
-        const said = all.find((a) => a.kind === 'ptr' || a.kind === 'opaque' || a.kind === 'raw' || a.kind === 'sz' || a.kind === 'ptrarray');
+        const said = all.find(
+          (a) =>
+            a.kind === 'ptr' ||
+            a.kind === 'opaque' ||
+            a.kind === 'raw' ||
+            a.kind === 'sz' ||
+            a.kind === 'ptrarray',
+        );
         const target = all.find((a) => a.kind === 'target');
         const toId = complete(t.to);
         const args = lastArguments(all);
         const to =
           target?.kind === 'target' && target.argument !== undefined && target.argument !== 'opaque'
-            ? ((node: Node) => () => node)(target.argument)
+            ? (
+                (node: Node) => () =>
+                  node
+              )(target.argument)
             : () => build(toId, environment, args, []);
         let follow: Follow;
         if (said?.kind === 'opaque' || said?.kind === 'raw') follow = { kind: 'opaque' };
         else if (target?.kind === 'target' && target.argument === 'opaque') follow = { kind: 'opaque' };
-        else if (target?.kind === 'target' && target.argument === undefined) follow = { kind: 'void', parameter: target.parameter };
+        else if (target?.kind === 'target' && target.argument === undefined)
+          follow = { kind: 'void', parameter: target.parameter };
         else if (target === undefined && underlying(toId).kind === 'void') follow = { kind: 'void' };
         else if (said?.kind === 'ptrarray') follow = { kind: 'count', length: said.length };
         else if (said?.kind === 'sz') follow = { kind: 'zero' };
         else follow = { kind: 'one' };
-        const followKey = follow.kind === 'count' ? `count ${follow.length}` : follow.kind === 'void' ? `void ${follow.parameter ?? ''}` : follow.kind;
+        const followKey =
+          follow.kind === 'count'
+            ? `count ${follow.length}`
+            : follow.kind === 'void'
+              ? `void ${follow.parameter ?? ''}`
+              : follow.kind;
         const customKey = custom?.kind === 'custom' ? `!${custom.allocate},${custom.release}` : '';
-        const targetKey = target?.kind === 'target' && target.argument !== undefined ? `=${argumentKey(target.argument)}` : '';
-        const argsKey = args[0]?.kind === 'arguments' ? `(${args[0].arguments.map(argumentKey).join(';')})` : '';
+        const targetKey =
+          target?.kind === 'target' && target.argument !== undefined
+            ? `=${argumentKey(target.argument)}`
+            : '';
+        const argsKey =
+          args[0]?.kind === 'arguments' ? `(${args[0].arguments.map(argumentKey).join(';')})` : '';
         return intern({
           ...common,
           key: `*${toId}[${followKey}]${targetKey}${argsKey}${customKey}${environmentKey(environment)}${nameKey}`,
@@ -291,13 +361,21 @@ export function createView(version: Version, side: Side, options: ViewOptions): 
           follow,
           annotated: said !== undefined || target !== undefined,
           to,
-          ...(custom?.kind === 'custom' ? { custom: { allocate: custom.allocate, release: custom.release } } : {}),
+          ...(custom?.kind === 'custom'
+            ? { custom: { allocate: custom.allocate, release: custom.release } }
+            : {}),
         });
       }
       case 'array': {
         const all = [...extra, ...resolve(t.annotations, environment)];
         const said = all.find((a) => a.kind === 'array');
-        const of = build(t.of, environment, all.filter((a) => a !== said), [], container);
+        const of = build(
+          t.of,
+          environment,
+          all.filter((a) => a !== said),
+          [],
+          container,
+        );
         const length = said?.kind === 'array' ? said.length : undefined;
         return intern({
           ...common,
@@ -312,14 +390,32 @@ export function createView(version: Version, side: Side, options: ViewOptions): 
       case 'union': {
         const bound = new Map(bind(parameters.get(id) ?? t.parameters, extra));
         if (container !== undefined && usesContainer.has(id)) bound.set('container', container);
-        return intern({ ...common, key: `${t.kind}${id}${environmentKey(bound)}${nameKey}`, kind: t.kind, type: t, environment: bound });
+        return intern({
+          ...common,
+          key: `${t.kind}${id}${environmentKey(bound)}${nameKey}`,
+          kind: t.kind,
+          type: t,
+          environment: bound,
+        });
       }
       case 'enum':
         return intern({ ...common, key: `enum${id}${nameKey}`, kind: 'enum', type: t });
       case 'base':
-        return intern({ ...common, key: `base ${t.name}${nameKey}`, kind: 'base', name: t.name, ...(t.layout ? { layout: t.layout } : {}) });
+        return intern({
+          ...common,
+          key: `base ${t.name}${nameKey}`,
+          kind: 'base',
+          name: t.name,
+          ...(t.layout ? { layout: t.layout } : {}),
+        });
       case 'unknown':
-        return intern({ ...common, key: `unknown${id}${nameKey}`, kind: 'unknown', text: t.text, ...(t.layout ? { layout: t.layout } : {}) });
+        return intern({
+          ...common,
+          key: `unknown${id}${nameKey}`,
+          kind: 'unknown',
+          text: t.text,
+          ...(t.layout ? { layout: t.layout } : {}),
+        });
       case 'void':
         return intern({ ...common, key: `void${nameKey}`, kind: 'void' });
       case 'function':
@@ -345,17 +441,26 @@ export function createView(version: Version, side: Side, options: ViewOptions): 
   /** Annotations of typedefs on the way, for `treatment`. */
   function withTypedefs(id: TypeId, annotations: readonly Resolved[]): Resolved[] {
     const all = [...annotations];
-    for (let t = type(complete(id)); t.kind === 'typedef'; t = type(complete(t.to))) all.push(...resolve(t.annotations, new Map()));
+    for (let t = type(complete(id)); t.kind === 'typedef'; t = type(complete(t.to)))
+      all.push(...resolve(t.annotations, new Map()));
     return all;
   }
 
-  function collect(node: AggregateNode, list: readonly Member[], base: number | undefined, owner: TypeId, fields: Field[]): void {
+  function collect(
+    node: AggregateNode,
+    list: readonly Member[],
+    base: number | undefined,
+    owner: TypeId,
+    fields: Field[],
+  ): void {
     for (const m of list) {
       const inner = underlying(m.type);
       const offset = base === undefined || m.offset === undefined ? undefined : base + m.offset;
       if (m.name === '') {
-        if (inner.kind === 'struct' && inner.members !== undefined) collect(node, inner.members, offset, complete(m.type), fields);
-        else if (inner.kind === 'union' && inner.members !== undefined) fields.push(field(node, m, offset, owner, unionNames(inner.members)));
+        if (inner.kind === 'struct' && inner.members !== undefined)
+          collect(node, inner.members, offset, complete(m.type), fields);
+        else if (inner.kind === 'union' && inner.members !== undefined)
+          fields.push(field(node, m, offset, owner, unionNames(inner.members)));
         continue;
       }
       fields.push(field(node, m, offset, owner, []));
@@ -366,13 +471,27 @@ export function createView(version: Version, side: Side, options: ViewOptions): 
     return list.flatMap((m) => {
       if (m.name !== '') return [m.name];
       const t = underlying(m.type);
-      return (t.kind === 'struct' || t.kind === 'union') && t.members !== undefined ? unionNames(t.members) : [];
+      return (t.kind === 'struct' || t.kind === 'union') && t.members !== undefined
+        ? unionNames(t.members)
+        : [];
     });
   }
 
-  function field(node: AggregateNode, m: Member, offset: number | undefined, owner: TypeId, alternatives: string[]): Field {
-    const outside = options.outside.fields.get(`${owner}.${m.name}`) ?? options.outside.fields.get(`${node.id}.${m.name}`) ?? [];
-    const annotations = [...resolveOutside(outside, node.environment), ...resolve(m.annotations, node.environment)];
+  function field(
+    node: AggregateNode,
+    m: Member,
+    offset: number | undefined,
+    owner: TypeId,
+    alternatives: string[],
+  ): Field {
+    const outside =
+      options.outside.fields.get(`${owner}.${m.name}`) ??
+      options.outside.fields.get(`${node.id}.${m.name}`) ??
+      [];
+    const annotations = [
+      ...resolveOutside(outside, node.environment),
+      ...resolve(m.annotations, node.environment),
+    ];
     return {
       name: m.name,
       member: m,
@@ -383,7 +502,12 @@ export function createView(version: Version, side: Side, options: ViewOptions): 
       ...(offset === undefined ? {} : { offset }),
       ...(m.width === undefined
         ? {}
-        : { bits: { ...(m.bitOffset === undefined ? {} : { offset: m.bitOffset }), ...(m.bitWidth === undefined ? {} : { width: m.bitWidth }) } }),
+        : {
+            bits: {
+              ...(m.bitOffset === undefined ? {} : { offset: m.bitOffset }),
+              ...(m.bitWidth === undefined ? {} : { width: m.bitWidth }),
+            },
+          }),
     };
   }
 
@@ -394,11 +518,19 @@ export function createView(version: Version, side: Side, options: ViewOptions): 
     type,
     complete,
     node: (id, typeArguments) =>
-      build(id, new Map(), typeArguments === undefined ? [] : [{ kind: 'arguments', arguments: typeArguments }], []),
+      build(
+        id,
+        new Map(),
+        typeArguments === undefined ? [] : [{ kind: 'arguments', arguments: typeArguments }],
+        [],
+      ),
     variableNode(v) {
       const outside = options.outside.variables.get(v.key) ?? [];
       const annotations = [...resolveOutside(outside, new Map()), ...resolve(v.annotations, new Map())];
-      return { node: build(v.type, new Map(), annotations, []), treat: treatment(v.type, withTypedefs(v.type, annotations)) };
+      return {
+        node: build(v.type, new Map(), annotations, []),
+        treat: treatment(v.type, withTypedefs(v.type, annotations)),
+      };
     },
     fields(node) {
       const known = fieldsOf.get(node.key);
@@ -418,11 +550,14 @@ export function createView(version: Version, side: Side, options: ViewOptions): 
     },
     typeNames: () => [...definitions.keys()],
     isSystem: (node) => node.type.origin.system,
+    isAnnotatedOutside: (node) => annotatedOutside.has(node.id),
   };
   return view;
 }
 
 /** Where a type was defined, if it is one that has a place of its own. */
 export function originOf(node: Node): Origin | undefined {
-  return node.kind === 'struct' || node.kind === 'union' || node.kind === 'enum' ? node.type.origin : undefined;
+  return node.kind === 'struct' || node.kind === 'union' || node.kind === 'enum'
+    ? node.type.origin
+    : undefined;
 }

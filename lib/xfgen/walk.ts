@@ -67,7 +67,12 @@ export function holdsPointers(r: Relation): boolean {
 }
 
 function sameOffset(a: Field, b: Field): boolean {
-  return a.offset === b.offset && (a.bits === undefined) === (b.bits === undefined) && a.bits?.offset === b.bits?.offset && a.bits?.width === b.bits?.width;
+  return (
+    a.offset === b.offset &&
+    (a.bits === undefined) === (b.bits === undefined) &&
+    a.bits?.offset === b.bits?.offset &&
+    a.bits?.width === b.bits?.width
+  );
 }
 
 function fieldMoved(plan: FieldPlan): boolean {
@@ -91,18 +96,37 @@ export function computeWalk(comparison: Comparison): void {
       changed = false;
       for (const p of pairs) {
         if (!p.reshaped && pairReshaped(p)) changed = p.reshaped = true;
-        if (!p.walked && p.fields.some((f) => needsVisit(f.relation) && (walked(f.relation) || f.relation.kind === 'aggregate' || f.relation.kind === 'array')))
+        if (
+          !p.walked &&
+          p.fields.some(
+            (f) =>
+              needsVisit(f.relation) &&
+              (walked(f.relation) || f.relation.kind === 'aggregate' || f.relation.kind === 'array'),
+          )
+        )
           changed = p.walked = true;
       }
     }
   };
   settle();
   for (const pair of pairs) {
-    if (pair.new.kind === 'union' && !pair.fields.some((f) => f.relation.kind === 'code')) checkUnion(comparison, pair);
+    if (pair.new.kind === 'union' && !pair.fields.some((f) => f.relation.kind === 'code'))
+      checkUnion(comparison, pair);
     if (!pair.reshaped && !pair.walked) continue;
     for (const f of pair.fields)
-      if (f.relation.kind === 'array' && f.relation.count === undefined && f.relation.length === undefined && (pair.reshaped || needsVisit(f.relation))) {
-        const place = { ...pair.place, oldPath: `${comparison.old.namesOf(pair.old.id)[0] ?? pair.place.oldPath}.${f.field.name}`, newPath: `${comparison.new.namesOf(pair.new.id)[0] ?? pair.place.newPath}.${f.field.name}`, newOrigin: f.field.member.origin, oldOrigin: f.source?.field?.member.origin ?? pair.old.type.origin };
+      if (
+        f.relation.kind === 'array' &&
+        f.relation.count === undefined &&
+        f.relation.length === undefined &&
+        (pair.reshaped || needsVisit(f.relation))
+      ) {
+        const place = {
+          ...pair.place,
+          oldPath: `${comparison.old.namesOf(pair.old.id)[0] ?? pair.place.oldPath}.${f.field.name}`,
+          newPath: `${comparison.new.namesOf(pair.new.id)[0] ?? pair.place.newPath}.${f.field.name}`,
+          newOrigin: f.field.member.origin,
+          oldOrigin: f.source?.field?.member.origin ?? pair.old.type.origin,
+        };
         comparison.missing({ ...needs.flexible(), place, skeleton: skeletonOf(place, f.field.node) });
       }
   }
@@ -110,7 +134,9 @@ export function computeWalk(comparison: Comparison): void {
 
 /** A union is copied as bits if every old member is still there, unchanged, and nothing in it is to be followed. */
 function checkUnion(comparison: Comparison, pair: Pair): void {
-  const safe = pair.dropped.length === 0 && pair.fields.every((f) => f.relation.kind === 'leave' || (!needsVisit(f.relation) && !fieldMoved(f)));
+  const safe =
+    pair.dropped.length === 0 &&
+    pair.fields.every((f) => f.relation.kind === 'leave' || (!needsVisit(f.relation) && !fieldMoved(f)));
   if (!safe) {
     pair.reshaped = true;
     comparison.missing({ ...needs.union(), place: pair.place, skeleton: skeletonOf(pair.place, pair.new) });

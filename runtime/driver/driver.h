@@ -34,6 +34,8 @@ int state_create(const struct driver_options *options);
 void *state_allocate(size_t size);
 
 int stacks_create(void *top_of_own_stack);
+/* Runs the first version on the process's own stack. `entry` does not return. */
+void stacks_run_first(void (*entry)(void *), void *argument);
 int stacks_run_on_other(void (*entry)(void *), void *argument);
 void stacks_return_to_old(int code);
 struct kt_extent stacks_other(void);

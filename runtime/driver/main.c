@@ -143,6 +143,19 @@ static const char *take_exec_path(void) {
     return NULL;
 }
 
+static struct first {
+    int (*program_main)(int, char **, char **);
+    int argc;
+    char **argv;
+} first;
+
+static void run_program(void *argument) {
+    const struct first f = *(struct first *)argument;
+    /* An address of the version: it must not stay where the migration's sweep would find it. */
+    first.program_main = NULL;
+    exit(f.program_main(f.argc, f.argv, environ));
+}
+
 int main(int argc, char **argv) {
     struct driver_options options = {
         .timeout_s = 30, .signal = SIGRTMAX - 3, .on_failure = KT_ON_FAILURE_RESUME};
@@ -195,5 +208,8 @@ int main(int argc, char **argv) {
         if (record_write() && !options.quiet)
             driver_complain(6007, driver_state->request_directory);
     }
-    exit(program_main(options.argc, options.argv, environ));
+    first.program_main = program_main;
+    first.argc = options.argc;
+    first.argv = options.argv;
+    stacks_run_first(run_program, &first);
 }

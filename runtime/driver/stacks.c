@@ -5,6 +5,7 @@
  * a guard page. While a version starts up, the frames of the one before stay as they were on the other stack. Everything about
  * contexts is behind two functions: run on the other stack, return to the old one.
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -23,7 +24,7 @@ enum { DEFAULT_STACK_BYTES = 8 << 20, OWN_STACK_MARGIN = 4096 };
 static struct kt_extent stacks[2]; /* of stack 0 only the upper end is fixed: the kernel grows it */
 static size_t page_size;
 static int current;
-/* Where each stack was left. In the shared state, which no migration sweeps: the registers in it are the old version's. */
+/* Where each stack was left, and the context to enter. In the shared state, which no migration sweeps: the registers in it are the old version's. */
 static ucontext_t *left;
 static int return_code;
 static struct {
@@ -41,8 +42,9 @@ static size_t stack_limit(void) {
 
 int stacks_create(void *top_of_own_stack) {
     page_size = (size_t)sysconf(_SC_PAGESIZE);
-    stacks[0].hi = ((uintptr_t)top_of_own_stack - OWN_STACK_MARGIN) & ~(uintptr_t)63;
-    left = state_allocate(2 * sizeof *left);
+    /* Whole pages: what a version leaves on its stack goes with them. */
+    stacks[0].hi = ((uintptr_t)top_of_own_stack - OWN_STACK_MARGIN) & ~(uintptr_t)(page_size - 1);
+    left = state_allocate(3 * sizeof *left);
     return left ? 0 : ENOMEM;
 }
 
@@ -96,23 +98,53 @@ static void on_new_stack(void) {
     abort(); /* entries do not return: they exit */
 }
 
+/* Registers that calls preserve hold whatever the version that leaves had in them: not for the next one's stack. */
+static void clear_registers(ucontext_t *context) {
+#if defined(__x86_64__)
+    static const int preserved[] = {REG_RBX, REG_RBP, REG_R12, REG_R13, REG_R14, REG_R15};
+    for (size_t i = 0; i < sizeof preserved / sizeof *preserved; i++)
+        context->uc_mcontext.gregs[preserved[i]] = 0;
+#elif defined(__aarch64__)
+    for (int i = 19; i < 29; i++)
+        context->uc_mcontext.regs[i] = 0;
+#else
+    (void)context;
+#endif
+}
+
+/* A context that runs `pending` at the upper end of a stack. */
+static int prepare(ucontext_t *context, int stack, void (*entry)(void *), void *argument) {
+    if (getcontext(context))
+        return -errno;
+    /* Only the upper end matters to makecontext(); stack 0 grows below by page faults. */
+    size_t size = 64 * page_size;
+    clear_registers(context);
+    context->uc_stack.ss_sp = (void *)(stacks[stack].hi - size);
+    context->uc_stack.ss_size = size;
+    context->uc_link = NULL;
+    makecontext(context, on_new_stack, 0);
+    pending.entry = entry;
+    pending.argument = argument;
+    return 0;
+}
+
+void stacks_run_first(void (*entry)(void *), void *argument) {
+    ucontext_t context;
+    if (!prepare(&context, 0, entry, argument))
+        setcontext(&context);
+    entry(argument);
+}
+
 int stacks_run_on_other(void (*entry)(void *), void *argument) {
     int from = current, to = 1 - current;
     if (to == 1 && map_second_stack())
         return -errno;
-    ucontext_t context;
-    if (getcontext(&context))
-        return -errno;
-    /* Only the upper end matters to makecontext(); stack 0 grows below by page faults. */
-    size_t size = 64 * page_size;
-    context.uc_stack.ss_sp = (void *)(stacks[to].hi - size);
-    context.uc_stack.ss_size = size;
-    context.uc_link = NULL;
-    makecontext(&context, on_new_stack, 0);
-    pending.entry = entry;
-    pending.argument = argument;
+    /* Not on this stack: what is copied from it must not be found there. */
+    int error = prepare(&left[2], to, entry, argument);
+    if (error)
+        return error;
     current = to;
-    swapcontext(&left[from], &context);
+    swapcontext(&left[from], &left[2]);
     /* Here only after stacks_return_to_old(). */
     current = from;
     return return_code;

@@ -104,7 +104,7 @@ struct kt_version {
     uint64_t n_hand_registered;
 };
 
-enum { KT_VERSION_ROOM = 16384 };
+enum { KT_VERSION_ROOM = 16384, KT_HANDOVER_ROOM = 32768 };
 
 /* What an old version's runtime passes to the one that takes over. */
 struct kt_handover {
@@ -208,6 +208,7 @@ struct kt_state {
     uint32_t current; /* index of the version that the driver's signal handler talks to */
     uint32_t update_count;
     char last_outcome[128];
+    struct kt_handover *handover; /* made by the first update */
 
     /* kitsune_signal_update() and kitsune_set_next_version(). */
     char next_version[PATH_MAX];

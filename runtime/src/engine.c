@@ -17,8 +17,6 @@
 #include <sys/mman.h>
 #include <time.h>
 
-/* Objects between being taken from the work list and being filled: far enough for a cache miss to pass. */
-#define RING 32
 #define RING_AHEAD 12
 /* Elements of an array that are filled before other work gets its turn. */
 #define PIECE 64
@@ -142,7 +140,7 @@ static bool grow_types(struct kt_engine *e) {
     return true;
 }
 
-uint32_t kt_engine_type(struct kt_engine *e, const struct kt_type *type, const char *path) {
+uint32_t kt_engine_type_slow(struct kt_engine *e, const struct kt_type *type, const char *path) {
     if (e->type_map_size != 0) {
         for (size_t at = type_slot(e, type); e->type_map[at] != 0;
              at = (at + 1) & (e->type_map_size - 1))
@@ -257,7 +255,7 @@ static void undo(struct kt_engine *e) {
 /* The work list. */
 
 /* Fetches what the words of an object that is about to be filled point to: the block's header, its start, and its marks. */
-static inline void prefetch_targets(const struct kt_engine *e, const char *object, size_t size) {
+static inline void prefetch_targets(struct kt_engine *e, const char *object, size_t size) {
     uintptr_t lo = e->heap.main_lo, length = e->heap.main_hi - lo;
     size_t words = size / sizeof(uintptr_t);
     if (((uintptr_t)object & 7) != 0)
@@ -303,26 +301,24 @@ static void fill(struct kt_engine *e, struct kt_work *work) {
 /* Objects pass through a ring between the list and their filling, so that they, and then what they point to, have
  * been fetched by the time they are needed. The list itself stays last in, first out, and so short. */
 void kt_engine_run(struct kt_engine *e) {
-    struct kt_work ring[RING];
-    unsigned head = 0, n = 0;
     bool outer = e->draining;
     e->draining = true;
     while (e->error_code == 0) {
         struct kt_work *next;
-        while (n < RING && (next = kt_stack_pop(&e->work)) != NULL) {
+        while (e->ring_n < KT_RING && (next = kt_stack_pop(&e->work)) != NULL) {
             __builtin_prefetch(next->old);
             __builtin_prefetch(next->new_, 1);
-            ring[(head + n++) % RING] = *next;
+            e->ring[(e->ring_head + e->ring_n++) % KT_RING] = *next;
         }
-        if (n == 0)
+        if (e->ring_n == 0)
             break;
-        if (n > RING_AHEAD) {
-            const struct kt_work *ahead = &ring[(head + RING_AHEAD) % RING];
+        if (e->ring_n > RING_AHEAD) {
+            const struct kt_work *ahead = &e->ring[(e->ring_head + RING_AHEAD) % KT_RING];
             prefetch_targets(e, ahead->old, ahead->type->old_size);
         }
-        struct kt_work work = ring[head];
-        head = (head + 1) % RING;
-        n--;
+        struct kt_work work = e->ring[e->ring_head];
+        e->ring_head = (e->ring_head + 1) % KT_RING;
+        e->ring_n--;
         fill(e, &work);
     }
     e->draining = outer;

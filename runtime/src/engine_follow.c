@@ -219,6 +219,8 @@ static void *allocate(const struct kt_type *type, size_t size) {
     if (size > 1024)
         return calloc(1, size);
     p = malloc(size);
+    /* Or the compiler makes a calloc of it, which passes the thread's cache by. */
+    __asm__ volatile("" : "+r"(p));
     if (p != NULL)
         memset(p, 0, size);
     return p;
@@ -226,6 +228,11 @@ static void *allocate(const struct kt_type *type, size_t size) {
 
 static void queue(struct kt_engine *e, const struct kt_type *type, uintptr_t old, uintptr_t new_,
                   size_t count) {
+    if (e->draining && e->ring_n < KT_RING && e->work.n == 0) {
+        e->ring[(e->ring_head + e->ring_n++) % KT_RING] =
+            (struct kt_work){type, (char *)old, (char *)new_, count};
+        return;
+    }
     struct kt_work *work = kt_stack_push(&e->own, &e->work);
     if (work == NULL) {
         kt_migration_fail(KT_CODE_NO_MEMORY, "no memory for the work list");
@@ -322,15 +329,16 @@ static uintptr_t revisit(struct kt_engine *e, const struct kt_type *type, uintpt
     return new_;
 }
 
+/* `unmarked`: it is known that no recorded object is at `old`. */
 static uintptr_t first_visit(struct kt_engine *e, const struct kt_type *type, uintptr_t old,
-                             size_t count, const char *path) {
+                             size_t count, const char *path, bool unmarked) {
     bool one = (count & ONE_FLAG) != 0;
     size_t n = count & ~ONE_FLAG;
     uintptr_t new_;
     struct kt_place place;
     if (in_image(e, old))
         return translate_image(e, old, type->name, path, &new_) ? new_ : old;
-    if (kt_forward_find(&e->forward, old, &place))
+    if (!unmarked && kt_forward_find(&e->forward, old, &place))
         return revisit(e, type, old, n, path, &place);
     enum kt_resolved region = kt_engine_resolve_region(e, old, &new_);
     if (region == KT_RESOLVED)
@@ -345,7 +353,7 @@ static uintptr_t first_visit(struct kt_engine *e, const struct kt_type *type, ui
     bool in_place = (type->flags & KT_TYPE_IN_PLACE) != 0;
     if (type->release != NULL || type->release_key != NULL)
         return visit(e, type, old, n, n, path);
-    switch (kt_heap_block(&e->heap, old, &usable)) {
+    switch (kt_heap_block_near(&e->heap, old, &usable)) {
     case KT_BLOCK_NONE:
         return undecided(e, type, old, count, path);
     case KT_BLOCK_FREED:
@@ -364,7 +372,7 @@ static uintptr_t first_visit(struct kt_engine *e, const struct kt_type *type, ui
         /* Perhaps a larger object that only looks like a block here; and if not, reading on would leave the block. */
         return undecided(e, type, old, count, path);
     }
-    size_t spare = kt_heap_spare(&e->heap, usable, size);
+    size_t spare = usable <= size + 24 ? 0 : kt_heap_spare(&e->heap, usable, size);
     if (one && spare != 0)
         return undecided(e, type, old, count, path);
     size_t capacity = n;
@@ -379,12 +387,12 @@ void *kt_follow(const struct kt_type *type, void *old, size_t count, const char 
     uint32_t number;
     if (old == NULL || e == NULL || e->error_code != 0)
         return old;
-    /* The header of the block is needed if this is a first visit: let it come while the marks are read. */
-    __builtin_prefetch((const char *)old - 8);
-    if (kt_forward_exact(&e->forward, p, &new_, &number) && e->types[number].type == type &&
-        (count == 1 || count == KT_ONE))
+    const struct kt_shadow *shadow = kt_forward_shadow(&e->forward, p);
+    bool unmarked = shadow != NULL && shadow->code[kt_granule(p)] == 0;
+    if (!unmarked && kt_forward_exact(&e->forward, p, &new_, &number) &&
+        e->types[number].type == type && (count == 1 || count == KT_ONE))
         return (void *)new_;
-    return (void *)first_visit(e, type, p, count, path);
+    return (void *)first_visit(e, type, p, count, path, unmarked);
 }
 
 void *kt_follow_function(void *old, const char *path) {

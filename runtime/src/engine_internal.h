@@ -66,6 +66,9 @@ struct kt_region {
 };
 
 #define KT_KEPT_WORDS 4096
+#define KT_RECENT_TYPES 16
+/* Objects between being taken from the work list and being filled: far enough for a cache miss to pass. */
+#define KT_RING 32
 
 struct kt_engine {
     struct kt_own own; /* first: a copy is taken to release the rest */
@@ -77,13 +80,19 @@ struct kt_engine {
     struct kt_chunk *journal_pending; /* pending entries stand in this chunk or later ones */
     struct kt_typeinfo *types;
     uint32_t n_types, types_capacity;
+    struct {
+        const struct kt_type *type;
+        uint32_t number;
+    } recent[KT_RECENT_TYPES]; /* by a hash of the pointer */
     uint32_t *type_map; /* hash of kt_type pointers: number + 1 */
     size_t type_map_size;
     struct kt_region *regions;
     size_t n_regions, regions_capacity;
     bool regions_sorted;
     uintptr_t regions_lo, regions_hi;
-    bool draining, swept;
+    bool draining;
+    struct kt_work ring[KT_RING];
+    unsigned ring_head, ring_n;
     struct kt_kept_word *kept;
     size_t n_kept;
     uint64_t *kept_pages; /* one bit per page of the old image */
@@ -96,8 +105,20 @@ struct kt_engine {
 extern struct kt_engine *kt_engine_current __attribute__((visibility("hidden")));
 
 #define KT_TYPE_NONE UINT32_MAX
+uint32_t kt_engine_type_slow(struct kt_engine *e, const struct kt_type *type, const char *path);
 /* The number of a type, assigned at first use; KT_TYPE_NONE (and the migration failed) if that is not possible. */
-uint32_t kt_engine_type(struct kt_engine *e, const struct kt_type *type, const char *path);
+static inline uint32_t kt_engine_type(struct kt_engine *e, const struct kt_type *type,
+                                      const char *path) {
+    size_t slot = ((uintptr_t)type >> 4 ^ (uintptr_t)type >> 8) % KT_RECENT_TYPES;
+    if (e->recent[slot].type == type)
+        return e->recent[slot].number;
+    uint32_t number = kt_engine_type_slow(e, type, path);
+    if (number != KT_TYPE_NONE) {
+        e->recent[slot].type = type;
+        e->recent[slot].number = number;
+    }
+    return number;
+}
 
 /* What became of an address. */
 enum kt_resolved {

@@ -144,3 +144,18 @@ unsigned kt_redirect_exit_handlers(void) {
     }
     return lost;
 }
+
+void kt_drop_exit_handlers(const struct kt_extent *image) {
+    const uintptr_t lo = image->lo, size = image->hi - image->lo;
+    for (struct kt_exit_entry *e = kt_runtime.state->exits; e; e = e->next)
+        if ((uintptr_t)e->function - lo < size)
+            e->function = NULL;
+    for (struct kt_fork_entry *e = kt_runtime.state->forks; e; e = e->next) {
+        if ((uintptr_t)e->prepare - lo < size)
+            e->prepare = NULL;
+        if ((uintptr_t)e->parent - lo < size)
+            e->parent = NULL;
+        if ((uintptr_t)e->child - lo < size)
+            e->child = NULL;
+    }
+}

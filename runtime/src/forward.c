@@ -200,14 +200,18 @@ static enum kt_added mark(struct kt_forward *f, uintptr_t old, uintptr_t from, u
     return KT_ADDED;
 }
 
+/* The marks of the first granules of an object: KT_CODE_BACK + log2 of the distance. */
+static const uint8_t back_codes[16] = {0,    0xE0, 0xE1, 0xE1, 0xE2, 0xE2, 0xE2, 0xE2,
+                                       0xE3, 0xE3, 0xE3, 0xE3, 0xE3, 0xE3, 0xE3, 0xE3};
+
 enum kt_added kt_forward_add(struct kt_forward *f, const struct kt_place *object,
                              struct kt_place *other) {
     uintptr_t old = object->old, end = old + object->size;
     bool moved = object->new_ != old;
     if (end < old || (end - 1) >> KT_ADDRESS_BITS != 0)
         return KT_ADD_NO_MEMORY;
-    struct kt_shadow *shadow = make_shadow(f, old);
-    if (shadow == NULL)
+    struct kt_shadow *shadow = kt_forward_shadow(f, old);
+    if (shadow == NULL && (shadow = make_shadow(f, old)) == NULL)
         return KT_ADD_NO_MEMORY;
     size_t g = kt_granule(old);
     uint8_t code = shadow->code[g];
@@ -219,9 +223,17 @@ enum kt_added kt_forward_add(struct kt_forward *f, const struct kt_place *object
     if (fits) {
         shadow->forward[g] = (uint32_t)(distance / 16) << 1 | (uint32_t)(old >> 4 & 1);
         shadow->code[g] = (uint8_t)(object->type + 1);
-        if (end - 1 <= (old | (GRANULE - 1))) {
-            shadow->moved += moved;
-            return KT_ADDED;
+        size_t more = ((end - 1) >> KT_GRANULE_BITS) - (old >> KT_GRANULE_BITS), i = 1;
+        if (more < sizeof back_codes && g + more < KT_BLOCK_GRANULES) {
+            while (i <= more && shadow->code[g + i] == 0) {
+                shadow->code[g + i] = back_codes[i];
+                i++;
+            }
+            if (i > more) {
+                shadow->moved += moved;
+                return KT_ADDED;
+            }
+            memset(&shadow->code[g + 1], 0, i - 1);
         }
         return mark(f, old, old, end, moved, other);
     }

@@ -56,30 +56,46 @@ NO_SANITIZE static uintptr_t find_tcache_key(void) {
     return keys[0] == keys[1] ? keys[0] : 0;
 }
 
-/* A freed large block stands in the unsorted list, whose head lies in the arena. */
-NO_SANITIZE static void find_main_arena(struct kt_heap *heap) {
-    void *p = malloc(5000);
-    void *barrier = malloc(24);
-    if (p == NULL || barrier == NULL) {
-        free(p);
-        free(barrier);
-        return;
+/* Follows the links of a free chunk until they leave the heap: there is the list's head, in the arena. */
+NO_SANITIZE static bool arena_of_list(struct kt_heap *heap, uintptr_t chunk) {
+    uintptr_t end = (uintptr_t)sbrk(0), link = chunk;
+    for (int i = 0; i < 100000 && link >= heap->main_lo && link < end; i++) {
+        uintptr_t next = word_at(link + 16);
+        if (next >= heap->main_lo && next < end &&
+            (next % 16 != 0 || word_at(next + 24) != link))
+            return false;
+        link = next;
     }
-    volatile uintptr_t chunk = (uintptr_t)p - 16;
-    bool main_heap = chunk >= heap->main_lo && chunk < heap->main_hi;
-    free(p);
-    uintptr_t link = main_heap ? word_at(chunk + 16) : 0;
-    for (int i = 0; i < 100000 && link >= heap->main_lo && link < heap->main_hi; i++)
-        link = word_at(link + 16);
+    /* The mapping was there before: libc's data. A list's head lies at or behind the field `top`; that of the unsorted list
+     * coincides with it, and `top` is the last chunk of the heap. */
     const struct kt_mapping *m = kt_maps_find(&heap->maps, link);
-    if (link != 0 && m != NULL && (m->flags & KT_MAP_WRITE) != 0 && link % 8 == 0) {
-        uintptr_t top = word_at(link);
-        if (top >= heap->main_lo && top < heap->main_hi) {
-            heap->main_arena.lo = link - ARENA_TO_TOP;
-            heap->main_arena.hi = link + ARENA_FROM_TOP;
-        }
+    if (m == NULL || (m->flags & KT_MAP_WRITE) == 0 || link % 8 != 0)
+        return false;
+    uintptr_t top = word_at(link);
+    if (top < heap->main_lo || top >= end || top % 16 != 0 ||
+        top + (word_at(top + 8) & ~SIZE_BITS) > end)
+        return false;
+    heap->main_arena.lo = link - ARENA_TO_TOP;
+    heap->main_arena.hi = link + ARENA_FROM_TOP;
+    return true;
+}
+
+/* A large block that is freed goes to the unsorted list, unless it borders on the top of the heap: then another one is tried. */
+static void find_main_arena(struct kt_heap *heap) {
+    enum { TRIES = 8 };
+    void *kept[TRIES + 1] = {malloc(5000)};
+    for (int i = 1; i <= TRIES && heap->main_arena.hi == 0; i++) {
+        void *p = kept[i - 1];
+        kept[i] = malloc(5000);
+        volatile uintptr_t chunk = (uintptr_t)p - 16;
+        kept[i - 1] = NULL;
+        free(p);
+        if (p != NULL && chunk >= heap->main_lo && chunk < (uintptr_t)sbrk(0))
+            arena_of_list(heap, chunk);
+        kept[i - 1] = malloc(5000);
     }
-    free(barrier);
+    for (int i = 0; i <= TRIES; i++)
+        free(kept[i]);
 }
 
 int kt_heap_begin(struct kt_heap *heap, struct kt_own *own) {
@@ -226,6 +242,9 @@ NO_SANITIZE bool kt_heap_is_link(const struct kt_heap *heap, uintptr_t where, ui
     uintptr_t next = value;
     const struct kt_mapping *m = kt_maps_find(&heap->maps, next);
     if (m == NULL || m->hi - next < 48)
+        return true;
+    /* The last chunk of the heap: only an arena points there. */
+    if (heap->main_arena.hi == 0 && next + (word_at(next + 8) & ~SIZE_BITS) == (uintptr_t)sbrk(0))
         return true;
     return word_at(next + 24) == where - 16 || word_at(next + 16) == where - 24 ||
            word_at(next + 40) == where - 32 || word_at(next + 32) == where - 40;

@@ -60,23 +60,24 @@ struct kt_extent kt_object_extent(void *handle) {
     return ask(handle).extent;
 }
 
-struct kt_extent kt_kept_begin(void) {
+void kt_kept_begin(struct kt_range *all) {
     const struct kt_state *s = kt_runtime.state;
-    struct kt_extent all = {UINTPTR_MAX, 0};
+    *all = (struct kt_range){UINTPTR_MAX, 0};
     memset(hit, 0, sizeof hit);
     struct query q = ask(kt_runtime.handover->transformer_handle);
     transformer = q.extent;
     transformer_headers = (struct kt_extent){q.extent.lo, q.text.lo};
     transformer_hit = false;
     if (transformer.hi)
-        all = transformer;
+        *all = (struct kt_range){transformer.lo, transformer.hi};
     for (uint32_t i = 0; i < s->n_kept; i++) {
-        if (s->kept[i].lo < all.lo)
-            all.lo = s->kept[i].lo;
-        if (s->kept[i].hi > all.hi)
-            all.hi = s->kept[i].hi;
+        if (s->kept[i].lo < all->lo)
+            all->lo = s->kept[i].lo;
+        if (s->kept[i].hi > all->hi)
+            all->hi = s->kept[i].hi;
     }
-    return all.hi ? all : (struct kt_extent){0, 0};
+    if (!all->hi)
+        all->lo = 0;
 }
 
 static bool within(const struct kt_extent *e, uintptr_t value) {

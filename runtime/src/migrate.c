@@ -29,8 +29,8 @@ static struct {
     struct kt_digests old_digests, new_digests;
     unsigned depth;          /* of kitsune_migrate_var */
     bool swept;
-    bool migrated_since_sweep;
-    struct kt_range excluded[MAX_EXCLUDED];
+    bool migrated_since_sweep; /* by a transformer, which may have moved objects */
+    struct kt_range *excluded; /* in the arena: addresses of memory that is watched must not be found here */
     size_t n_excluded;
 } migration;
 
@@ -117,11 +117,14 @@ static int by_start(const void *a, const void *b) {
     return x->lo < y->lo ? -1 : x->lo > y->lo;
 }
 
-static void collect_excluded(void) {
+static bool collect_excluded(void) {
     const struct kt_state *s = kt_runtime.state;
     const struct kt_handover *h = kt_runtime.handover;
     struct kt_extent stack = kt_runtime.host->other_stack(), symbols = kt_symbols_extent();
     migration.n_excluded = 0;
+    migration.excluded = kt_arena_allocate(&migration.arena, MAX_EXCLUDED * sizeof *migration.excluded);
+    if (!migration.excluded)
+        return false;
     exclude(NULL, s->region.lo, s->region.hi);
     exclude(NULL, stack.lo, stack.hi);
     exclude(NULL, symbols.lo, symbols.hi);
@@ -150,6 +153,7 @@ static void collect_excluded(void) {
             migration.excluded[n_joined++] = migration.excluded[i];
         }
     migration.n_excluded = n_joined;
+    return true;
 }
 
 static void *resolve_old(void *context, const char *key) {
@@ -173,20 +177,20 @@ void kt_migration_begin(void) {
     const struct kt_version *old = kt_runtime.handover->old;
     if (choose_pair(&failure))
         kt_roll_back(&failure);
-    collect_excluded();
-    struct kt_engine_config config = {
-        .old_image = {old->image.lo, old->image.hi},
-        .translate = kt_translate,
-        .resolve_old = resolve_old,
-        .excluded = migration.excluded,
-        .n_excluded = migration.n_excluded,
-        .defer_in_place_writes = migration.pair && (migration.pair->flags & KT_PAIR_HAS_CODE),
-        .watch = kt_kept_watch,
-    };
-    struct kt_extent watched = kt_kept_begin();
-    config.watched = (struct kt_range){watched.lo, watched.hi};
-    int error = kt_engine_begin(&config);
-    if (error) {
+    struct kt_engine_config *config = NULL;
+    if (collect_excluded())
+        config = kt_arena_allocate(&migration.arena, sizeof *config);
+    if (config) {
+        config->old_image = (struct kt_range){old->image.lo, old->image.hi};
+        config->translate = kt_translate;
+        config->resolve_old = resolve_old;
+        config->excluded = migration.excluded;
+        config->n_excluded = migration.n_excluded;
+        config->defer_in_place_writes = migration.pair && (migration.pair->flags & KT_PAIR_HAS_CODE);
+        config->watch = kt_kept_watch;
+        kt_kept_begin(&config->watched);
+    }
+    if (!config || kt_engine_begin(config)) {
         kt_fail(&failure, KT_NO_MEMORY, "preparing the migration");
         kt_roll_back(&failure);
     }
@@ -263,12 +267,14 @@ static int migrate(const char *key, void *address, uint64_t size, xform_fn_t xfo
         add_region(old, old_size, address, size);
     if (xform) {
         int migrated = xform(address);
+        migration.migrated_since_sweep = true;
         if (!migrated && !kt_engine_error(NULL))
             kitsune_log("the transformer of %s did not migrate it", key);
         return migrated != 0;
     }
     if (v && v->transform && (old || !v->old_key)) {
         v->transform(old, address);
+        migration.migrated_since_sweep = true;
         return 1;
     }
     if (!old || is_old_const(old_key))
@@ -301,7 +307,6 @@ KT_PUBLIC int kitsune_migrate_var(const char *name, const char *func, const char
         return 0;
     migration.depth++;
     int migrated = migrate(key, address, size, xform);
-    migration.migrated_since_sweep |= migrated;
     if (--migration.depth == 0)
         kt_engine_drain();
     return migrated;

@@ -4,6 +4,7 @@
 #ifndef KT_MIGRATION_H
 #define KT_MIGRATION_H
 
+#include "engine.h"
 #include "kitsune.h"
 #include "runtime.h"
 
@@ -16,7 +17,7 @@ void kt_migration_end(void);
 
 /* Memory kept from earlier updates: kept.c. */
 /* The range that holds all of it and the transformer library in use; empty if there is none. */
-struct kt_extent kt_kept_begin(void);
+void kt_kept_begin(struct kt_range *all);
 void kt_kept_watch(void *context, uintptr_t value);
 /* Gives back what nothing points to any more. After the sweep. */
 void kt_kept_release_unused(void);

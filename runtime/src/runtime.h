@@ -155,6 +155,8 @@ int kt_phase_start(struct kt_update *update);
 
 /* Exit and fork handlers of the old version become the new one's; the number of those without counterpart. */
 unsigned kt_redirect_exit_handlers(void);
+/* Forgets the handlers that lie in an image, which is about to be unloaded: registered by constructors of a version that was refused. */
+void kt_drop_exit_handlers(const struct kt_extent *image);
 
 /* In the new version. */
 void kt_migration_begin(void);

@@ -45,9 +45,15 @@ static void drop_frame(void) {
 }
 
 static void enter(const char *func, uintptr_t frame_address) {
-    /* The stack grows down: a frame noted at or below this address was left. */
-    while (notes.n_frames && notes.frames[notes.n_frames - 1].frame_address <= frame_address)
+    /* The stack grows down: a frame noted below this address was left. One at the same address was left as well if it is of
+     * this function; otherwise the compiler has inlined this function into it. */
+    while (notes.n_frames) {
+        const struct kt_noted_frame *last = &notes.frames[notes.n_frames - 1];
+        if (last->frame_address > frame_address ||
+            (last->frame_address == frame_address && strcmp(last->func, func) != 0))
+            break;
         drop_frame();
+    }
     if (notes.n_frames == notes.frame_capacity) {
         void *p = grow(notes.frames, notes.n_frames, &notes.frame_capacity, sizeof *notes.frames);
         if (!p)

@@ -25,6 +25,7 @@ struct sweep {
     struct kt_range image, watched;
     struct kt_range *skip; /* ascending, disjoint */
     size_t n_skip;
+    struct kt_range moved; /* the old object that was met last */
     int pagemap;
     uint64_t *entries; /* a piece of pagemap */
 };
@@ -74,10 +75,15 @@ static void image_word(struct sweep *s, uintptr_t *word, uintptr_t value) {
 }
 
 /* True if `p` lies in an object that moved: that memory goes away, and must stay as it is in case the old version goes on. */
-static bool in_moved(const struct kt_engine *e, uintptr_t p) {
+static bool in_moved(struct sweep *s, uintptr_t p) {
     struct kt_place place;
-    return kt_forward_code(&e->forward, p) != 0 && kt_forward_find(&e->forward, p, &place) &&
-           place.new_ != place.old && p - place.old < place.size;
+    if (p - s->moved.lo < s->moved.hi - s->moved.lo)
+        return true;
+    if (kt_forward_code(&s->e->forward, p) == 0 || !kt_forward_find(&s->e->forward, p, &place) ||
+        place.new_ == place.old || p - place.old >= place.size)
+        return false;
+    s->moved = (struct kt_range){place.old, place.old + place.size};
+    return true;
 }
 
 static void moved_word(struct sweep *s, uintptr_t *word, uintptr_t value) {
@@ -106,8 +112,14 @@ static void moved_word(struct sweep *s, uintptr_t *word, uintptr_t value) {
 NO_SANITIZE static void look(struct sweep *s, uintptr_t *words, size_t n) {
     for (size_t i = 0; i < n; i++) {
         uintptr_t value = words[i];
-        if (!kt_sweep_hit(&s->test, value) || in_moved(s->e, (uintptr_t)&words[i]))
+        if (!kt_sweep_hit(&s->test, value))
             continue;
+        if (in_moved(s, (uintptr_t)&words[i])) {
+            /* None of its other words either. */
+            size_t rest = (s->moved.hi - (uintptr_t)&words[i]) / sizeof *words;
+            i += rest > 0 ? rest - 1 : 0;
+            continue;
+        }
         if (value - s->image.lo < s->image.hi - s->image.lo)
             image_word(s, &words[i], value);
         else if (value - s->watched.lo < s->watched.hi - s->watched.lo)
@@ -315,6 +327,10 @@ __attribute__((noinline)) int kt_engine_sweep(void) {
     if (e->error_code != 0)
         return -ECANCELED;
     uint64_t start = kt_engine_clock();
+    /* A second sweep of the same migration starts its findings anew. */
+    e->n_kept = 0;
+    e->stats.sweep_kept_pointers = 0;
+    memset(e->kept_pages, 0, ((e->config.old_image.hi - e->config.old_image.lo) >> 15) + 16);
     int result = sweep_all(e, (uintptr_t)__builtin_frame_address(0));
     e->stats.sweep_ns += kt_engine_clock() - start;
     return result;

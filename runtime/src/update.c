@@ -59,13 +59,13 @@ static __attribute__((noinline)) void attempt(const char *point) {
     if (!kt_request_take(&update.request, &update.failure))
         return;
     /* Where the successor reads it: in the driver's state, not in the image that goes away. */
-    static struct kt_handover *handover;
-    if (!handover)
-        handover = kt_runtime.host->allocate(sizeof *handover);
-    struct kt_handover *h = update.handover = handover;
+    struct kt_state *s = kt_runtime.state;
+    if (!s->handover)
+        s->handover = kt_runtime.host->allocate(KT_HANDOVER_ROOM);
+    struct kt_handover *h = update.handover = s->handover;
     if (!h)
         return;
-    memset(h, 0, sizeof *h);
+    memset(h, 0, KT_HANDOVER_ROOM);
     h->size = sizeof *h;
     h->entered_ns = entered;
     h->requested_ns = update.request.requested_ns;

@@ -86,7 +86,9 @@ void kt_commit(void) {
     struct kt_handover *h = kt_runtime.handover;
     struct kt_version *old = h->old;
     memset(&outcome, 0, sizeof outcome);
-    void (*mainupdate)(void) = (void (*)(void))dlsym(kt_runtime.self->handle, "_kitsune_mainupdate_xform");
+    /* A transformer library may bring one; it depends on the new version, so that a search from there finds both. */
+    void (*mainupdate)(void) = (void (*)(void))dlsym(
+        h->transformer_handle ? h->transformer_handle : kt_runtime.self->handle, "_kitsune_mainupdate_xform");
     kt_migration_finish(&failure);
     fail(&failure);
     if (mainupdate)

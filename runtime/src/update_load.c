@@ -77,6 +77,8 @@ static void unload(struct kt_handover *h, struct kt_version *new_) {
     if (h->transformer_handle)
         dlclose(h->transformer_handle);
     h->transformer_handle = NULL;
+    if (new_->handle && new_->image.hi)
+        kt_drop_exit_handlers(&new_->image);
     if (new_->handle)
         dlclose(new_->handle);
     new_->handle = NULL;
@@ -129,7 +131,6 @@ int kt_phase_start(struct kt_update *u) {
     struct kt_handover *h = u->handover;
     struct kt_state *s = kt_runtime.state;
     uint32_t old = s->current;
-    kt_answer(h->answer_fd, h->answer_inode, "phase start");
     s->current = 1 - old;
     h->started_ns = kt_now_ns();
     int error = kt_runtime.host->run_on_other_stack(enter, h);

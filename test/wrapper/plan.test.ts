@@ -2,7 +2,8 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseCommandLine } from '../../lib/wrapper/command-line.js';
 import { fileKey } from '../../lib/wrapper/file-key.js';
-import { type CompileStep, type LinkStep, type Plan, plan, type World } from '../../lib/wrapper/plan.js';
+import { plan } from '../../lib/wrapper/plan.js';
+import type { CompileStep, LinkStep, Plan, World } from '../../lib/wrapper/steps.js';
 
 const world: World = {
   installation: {

@@ -3,12 +3,13 @@
  * the migration engine and a harness that stands for the rest of the runtime (harness.c).
  */
 
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Version } from '../../lib/model/model.js';
 import { readVersion } from '../../lib/model/version.js';
+import { runKcc } from '../../lib/wrapper/main.js';
 import { parseXf } from '../../lib/xf/parser.js';
 import type { XfFile } from '../../lib/xf/syntax.js';
 import { generateC } from '../../lib/xfgen/generate.js';
@@ -16,7 +17,19 @@ import { type Plan, type PlanOptions, planUpdate } from '../../lib/xfgen/plan.js
 
 const root = resolve(import.meta.dirname, '..', '..');
 const runtime = join(root, 'runtime');
-const engine = ['arena', 'engine', 'engine_follow', 'engine_maps', 'engine_memory', 'forward', 'heap', 'sweep', 'sweep_pages', 'sweep_test', 'transform'];
+const engine = [
+  'arena',
+  'engine',
+  'engine_follow',
+  'engine_maps',
+  'engine_memory',
+  'forward',
+  'heap',
+  'sweep',
+  'sweep_pages',
+  'sweep_test',
+  'transform',
+];
 
 let folder: string | undefined;
 let objects: string[] | undefined;
@@ -42,23 +55,47 @@ export function cc(args: readonly string[], cwd: string): void {
 function engineObjects(): string[] {
   if (objects === undefined) {
     const at = scratch();
-    cc(['-O1', '-g', `-I${join(runtime, 'src')}`, '-c', ...engine.map((f) => join(runtime, 'src', `${f}.c`)), join(import.meta.dirname, 'harness.c')], at);
+    cc(
+      [
+        '-O1',
+        '-g',
+        `-I${join(runtime, 'src')}`,
+        '-c',
+        ...engine.map((f) => join(runtime, 'src', `${f}.c`)),
+        join(import.meta.dirname, 'harness.c'),
+      ],
+      at,
+    );
     objects = [...engine, 'harness'].map((f) => join(at, `${f}.o`));
   }
   return objects;
 }
 
 /** Compiles one file by kcc and reads its summary. */
-export function summaryOf(source: string, flags: readonly string[] = []): Version {
+export async function summaryOf(source: string, flags: readonly string[] = []): Promise<Version> {
   const at = scratch();
   writeFileSync(join(at, 'prog.c'), source);
-  execFileSync(process.execPath, ['--import', 'tsx', join(root, 'lib', 'cli', 'kcc.ts'), '-c', `-I${join(runtime, 'include')}`, ...flags, join(at, 'prog.c'), '-o', join(at, 'prog.o'), '--kitsune-root=' + at], { cwd: root, stdio: ['ignore', 'ignore', 'pipe'] });
+  const status = await runKcc([
+    '-c',
+    `-I${join(runtime, 'include')}`,
+    ...flags,
+    join(at, 'prog.c'),
+    '-o',
+    join(at, 'prog.o'),
+    `--kitsune-root=${at}`,
+  ]);
+  if (status !== 0) throw new Error(`kcc ended with ${status}`);
   return readVersion(join(at, 'prog.o'));
 }
 
-export function planOf(oldSource: string, newSource: string, rules: string | XfFile = '', options: PlanOptions = {}): Plan {
+export async function planOf(
+  oldSource: string,
+  newSource: string,
+  rules: string | XfFile = '',
+  options: PlanOptions = {},
+): Promise<Plan> {
   const xf = typeof rules === 'string' ? parseXf('rules.xf', rules) : rules;
-  return planUpdate(summaryOf(oldSource), summaryOf(newSource), xf, options);
+  return planUpdate(await summaryOf(oldSource), await summaryOf(newSource), xf, options);
 }
 
 export interface RunOutcome {
@@ -71,21 +108,74 @@ export interface RunOutcome {
  * `build()` of the old version makes its state; after the migration `check()` of the new one returns 0 if all is well. Variables named in
  * `copied` have no entry in the pair and are copied by the runtime.
  */
-export function migrate(oldSource: string, newSource: string, rules: string | XfFile = '', options: PlanOptions & { copied?: readonly string[]; cflags?: readonly string[] } = {}): RunOutcome {
-  const plan = planOf(oldSource, newSource, rules, options);
-  if (plan.problems.length > 0) throw new Error(`rules missing: ${plan.problems.map((p) => `${p.code} ${p.place.newPath} ${p.what}`).join('; ')}`);
+export async function migrate(
+  oldSource: string,
+  newSource: string,
+  rules: string | XfFile = '',
+  options: PlanOptions & { copied?: readonly string[]; cflags?: readonly string[] } = {},
+): Promise<RunOutcome> {
+  const plan = await planOf(oldSource, newSource, rules, options);
+  if (plan.problems.length > 0)
+    throw new Error(
+      `rules missing: ${plan.problems.map((p) => `${p.code} ${p.place.newPath} ${p.what}`).join('; ')}`,
+    );
   return runPlan(plan, oldSource, newSource, options);
 }
 
-export function runPlan(plan: Plan, oldSource: string, newSource: string, options: { copied?: readonly string[]; cflags?: readonly string[] } = {}): RunOutcome {
+export function runPlan(
+  plan: Plan,
+  oldSource: string,
+  newSource: string,
+  options: { copied?: readonly string[]; cflags?: readonly string[] } = {},
+): RunOutcome {
   const at = scratch();
   const c = generateC(plan, { fileName: 'transformers.c' });
   writeFileSync(join(at, 'transformers.c'), c);
   writeFileSync(join(at, 'old.c'), oldSource);
   writeFileSync(join(at, 'new.c'), newSource);
-  for (const v of ['old', 'new']) cc(['-g', '-fPIC', '-shared', '-Wl,-Bsymbolic', `-Wl,-soname,${join(at, `${v}.so`)}`, '-Wno-attributes', '-o', `${v}.so`, `${v}.c`], at);
-  cc(['-std=gnu99', '-g', '-Wall', '-Wextra', '-Werror', '-DKITSUNE_TRANSFORMER_LIBRARY', ...(options.cflags ?? []), '-c', 'transformers.c'], at);
-  cc(['-g', '-rdynamic', '-o', 'run', 'transformers.o', ...engineObjects(), '-Wl,--no-as-needed', join(at, 'new.so'), '-ldl'], at);
+  for (const v of ['old', 'new'])
+    cc(
+      [
+        '-g',
+        '-fPIC',
+        '-shared',
+        '-Wl,-Bsymbolic',
+        `-Wl,-soname,${join(at, `${v}.so`)}`,
+        '-Wno-attributes',
+        '-o',
+        `${v}.so`,
+        `${v}.c`,
+      ],
+      at,
+    );
+  cc(
+    [
+      '-std=gnu99',
+      '-g',
+      '-Wall',
+      '-Wextra',
+      '-Werror',
+      '-DKITSUNE_TRANSFORMER_LIBRARY',
+      ...(options.cflags ?? []),
+      '-c',
+      'transformers.c',
+    ],
+    at,
+  );
+  cc(
+    [
+      '-g',
+      '-rdynamic',
+      '-o',
+      'run',
+      'transformers.o',
+      ...engineObjects(),
+      '-Wl,--no-as-needed',
+      join(at, 'new.so'),
+      '-ldl',
+    ],
+    at,
+  );
   const r = spawnSync(join(at, 'run'), [at, ...(options.copied ?? [])], { encoding: 'utf8' });
   return { status: r.status ?? 128, output: `${r.stdout}${r.stderr}${r.signal ?? ''}`, c };
 }

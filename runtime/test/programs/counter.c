@@ -131,17 +131,23 @@ static int serve(int argc, char **argv) {
 #endif
             printf("\n");
         } else if (!strcmp(line, "usage")) {
-            printf("rss %ld fds %d maps %d\n", status_kib("VmData:"), count_lines("/proc/self/maps") * 0 + (int)dup(0), count_lines("/proc/self/maps"));
-            close(dup(0) - 1);
+            int fd = dup(0); /* the lowest free one: grows with every descriptor left open */
+            printf("data %ld fd %d maps %d\n", status_kib("VmData:"), fd, count_lines("/proc/self/maps"));
+            close(fd);
         } else if (!strncmp(line, "self ", 5)) {
             kitsune_set_next_version(strdup(line + 5));
             kitsune_signal_update();
             continue;
         } else if (!strcmp(line, "fork")) {
             pid_t child = fork();
-            if (child) {
-                printf("child %d\n", (int)child);
+            if (!child) {
+                /* The parent has the input for itself. */
+                for (;;) {
+                    kitsune_update("serve");
+                    usleep(1000);
+                }
             }
+            printf("child %d\n", (int)child);
         } else if (!strcmp(line, "literal")) {
             literal = "literal of version " TEXT(VERSION);
             printf("ok\n");
@@ -153,7 +159,14 @@ static int serve(int argc, char **argv) {
     (void)noted;
 }
 
+#ifdef UNRESOLVED
+void no_such_function(void);
+#endif
+
 int main(int argc, char **argv) {
+#ifdef UNRESOLVED
+    no_such_function();
+#endif
     kitsune_do_automigrate();
     if (!kitsune_is_updating()) {
         into_table = &table[2];

@@ -1,0 +1,121 @@
+/** Planning the link: what makes an executable a version, and when it can't be one. */
+
+import { plainLink, runtimeMissing, staticLink } from '../support/compiler-errors.js';
+import type { Diagnostic } from '../support/errors.js';
+import type { Invocation } from './command-line.js';
+import type { Installation } from './installation.js';
+import {
+  type Input,
+  inputsOf,
+  isC,
+  type LinkStep,
+  optionsOf,
+  positionFlags,
+  type Word,
+  type World,
+} from './steps.js';
+
+type PlannedLink =
+  | { readonly step: LinkStep; readonly warning?: Diagnostic }
+  | { readonly error: Diagnostic };
+
+/** Sanitizers whose run-time library must be the first thing in a process. */
+const firstInProcess = /^(?:address|kernel-address|thread|memory|hwaddress|leak|dataflow)$/;
+
+function whyPlain(invocation: Invocation, world: World): string | undefined {
+  const options = optionsOf(invocation);
+  const plain = options.find((t) => t.spec?.effect === 'plain-link');
+  if (plain) return plain.words.join(' ');
+  const script = options.find(
+    (t) => t.words[0] === '-T' || t.words[0] === '-e' || /^-Wl,(?:-T|--script|-e,|--entry)/.test(t.words[0]!),
+  );
+  if (script) return script.words.join(' ');
+  const sanitizer = options.find(
+    (t) =>
+      t.spec?.effect === 'sanitize' &&
+      (world.family === 'clang' || (t.value ?? '').split(',').some((name) => firstInProcess.test(name))),
+  );
+  return sanitizer?.words[0];
+}
+
+/** The step that links. */
+export function planLink(
+  invocation: Invocation,
+  world: World,
+  objectOf: ReadonlyMap<Input, number>,
+): PlannedLink {
+  const { effects } = invocation;
+  const { installation } = world;
+  const output = invocation.output ?? 'a.out';
+  const asked = effects.has('shared') || effects.has('relocatable');
+  const plainBecause = asked ? undefined : whyPlain(invocation, world);
+  const version = !asked && plainBecause === undefined;
+  if (version && effects.has('static')) {
+    const option = optionsOf(invocation).find((t) => t.spec?.effect === 'static')!;
+    return { error: staticLink(option.words[0]!) };
+  }
+  if (version && !world.exists(installation.library)) return { error: runtimeMissing(installation.library) };
+
+  const words: Word[] = [];
+  const objects: string[] = [];
+  for (const token of invocation.tokens) {
+    if (token.kind === 'input') {
+      const number = objectOf.get(token);
+      if (number !== undefined) words.push({ temporary: number });
+      else if (token.language === undefined) {
+        words.push(token.path);
+        objects.push(token.path);
+      } else words.push('-x', token.language, token.path, '-x', 'none');
+      continue;
+    }
+    const effect = token.spec?.effect;
+    if (effect === 'output' || effect === 'language' || effect?.startsWith('depend-') === true) continue;
+    if (effect === 'position' || (version && effect === 'pie')) continue;
+    if (token.spec?.stage === 'preprocess' && objectOf.size > 0 && !hasOtherSources(invocation)) continue;
+    words.push(...token.words);
+  }
+  if (hasOtherSources(invocation)) words.unshift(...positionFlags);
+  if (objectOf.size > 0 && world.family === 'clang') words.push('-Qunused-arguments');
+  if (version) words.unshift(...versionFlagsFirst(invocation));
+  // It may be a version of a build that was written for the original, or a plug-in: both are known by their build-id.
+  else if (effects.has('shared')) words.unshift('-Wl,--build-id');
+  if (version) words.push(...versionFlagsLast(invocation, installation));
+  else if (!asked && world.exists(installation.library)) words.push(installation.library);
+  return {
+    step: {
+      kind: 'link',
+      form: version ? 'version' : 'plain',
+      output,
+      words,
+      objects: effects.has('relocatable') ? [] : objects,
+      direct: effects.has('save-temps') || effects.has('auxiliary'),
+    },
+    ...(plainBecause === undefined ? {} : { warning: plainLink(output, plainBecause) }),
+  };
+}
+
+const hasOtherSources = (invocation: Invocation): boolean =>
+  inputsOf(invocation).some((i) => i.language !== undefined && !isC(i));
+
+function versionFlagsFirst(invocation: Invocation): string[] {
+  const lto = optionsOf(invocation).some((t) => t.words[0]!.startsWith('-flto'));
+  return ['-shared', '-Wl,-Bsymbolic', ...(lto ? positionFlags : [])];
+}
+
+/** The library stands behind all inputs, so that it answers to what they need; the flags stand last, so that they hold. */
+function versionFlagsLast(invocation: Invocation, installation: Installation): string[] {
+  const lld = optionsOf(invocation).some(
+    (t) => t.spec?.effect === 'linker-choice' && (t.value ?? '').includes('lld'),
+  );
+  return [
+    '-Wl,-e,kt_entry',
+    '-Wl,-z,defs',
+    // lld drops sections that only their __start_ symbols refer to.
+    ...(lld ? ['-Wl,-z,nostart-stop-gc'] : []),
+    '-Wl,--build-id',
+    '-Wl,-u,kt_entry',
+    '-Wl,-u,kitsune_init_inplace',
+    installation.library,
+    '-ldl',
+  ];
+}

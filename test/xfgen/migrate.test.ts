@@ -1,0 +1,328 @@
+/** Generated transformers at work: compiled, linked with the engine, and checked by the new version's own code. */
+
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { loadXf } from '../../lib/xf/load.js';
+import type { XfFile } from '../../lib/xf/syntax.js';
+import type { PlanOptions } from '../../lib/xfgen/plan.js';
+import { migrate, scratch } from './run-pair.js';
+
+const test = suite('migration by generated transformers');
+
+const common = `#include <kitsune.h>
+#include <stdlib.h>
+#include <string.h>
+#include <stdio.h>
+#include <stdint.h>
+#include <limits.h>
+`;
+
+function migrates(
+  name: string,
+  oldSource: string,
+  newSource: string,
+  rules: string | XfFile = '',
+  options: PlanOptions & { copied?: readonly string[] } = {},
+): void {
+  test(name, async () => {
+    const r = await migrate(common + oldSource, common + newSource, rules, options);
+    assert.is(r.status, 0, r.output);
+  });
+}
+
+/** Rules as they stand in a file: `use` works. */
+function rulesFile(text: string): XfFile {
+  const file = join(scratch(), 'rules.xf');
+  writeFileSync(file, text);
+  return loadXf(file);
+}
+
+migrates(
+  'generic lists find their elements by their arguments, and elements move while the lists stay',
+  `
+typedef struct lnode { struct lnode * E_G(@t) next; void * E_T(@t) value; } E_GENERIC(@t) lnode;
+typedef struct list { lnode * E_G(@t) head; int len; } E_GENERIC(@t) list;
+struct item { int a; };
+struct other { int z; };
+list * E_G(struct item) items; list E_G(struct other) others;
+static void push(list *l, void *v) { lnode *n = malloc(sizeof *n); n->next = l->head; n->value = v; l->head = n; l->len++; }
+void build(void) { items = calloc(1, sizeof *items); for (int i = 0; i < 5; i++) { struct item *x = malloc(sizeof *x); x->a = i; push(items, x); struct other *o = malloc(sizeof *o); o->z = i; push(&others, o); } }
+`,
+  `
+typedef struct lnode { struct lnode * E_G(@t) next; void * E_T(@t) value; } E_GENERIC(@t) lnode;
+typedef struct list { lnode * E_G(@t) head; int len; } E_GENERIC(@t) list;
+struct item { char pad[40]; int b; int a; };
+struct other { int z; };
+list * E_G(struct item) items; list E_G(struct other) others;
+int check(void) { int n = 0; for (lnode *p = items->head; p; p = p->next, n++) { struct item *x = p->value; if (x->b != 99 || x->a != 4 - n || x->pad[3] != 'p') return 10 + n; } if (n != 5) return 1; n = 0; for (lnode *p = others.head; p; p = p->next, n++) if (((struct other *)p->value)->z != 4 - n) return 20; return n != 5; }
+`,
+  `INIT struct item.b: {$out = 99;} INIT struct item.pad: { memset($out, 'p', sizeof $out); }`,
+  { copied: ['others'] },
+);
+migrates(
+  'an array ended by a zero element keeps its end zero',
+  `
+struct s { int a; };
+struct s * E_SZ arr; char * E_SZ name; const char *lit = "literal";
+void build(void) { arr = calloc(4, sizeof *arr); arr[0].a = 1; arr[1].a = 2; arr[2].a = 3; name = strdup("hi"); }
+`,
+  `
+struct s { int b; int a; };
+struct s * E_SZ arr; char * E_SZ name; const char *lit = "literal";
+int check(void) { return !(arr[0].a == 1 && arr[2].a == 3 && arr[2].b == 5 && arr[3].a == 0 && arr[3].b == 0 && !strcmp(name, "hi")); }
+`,
+  `INIT struct s.b: {$out = 5;}`,
+  { copied: ['name'] },
+);
+migrates(
+  'a struct with a flexible array is rebuilt with its length',
+  `
+struct el { short x; };
+struct msg { int n; struct msg *next; struct el data[] E_ARRAY(self.n); };
+struct msg *msgs;
+void build(void) { for (int i = 0; i < 6; i++) { struct msg *m = malloc(sizeof *m + i * 7 * sizeof(struct el)); m->n = i * 7; m->next = msgs; msgs = m; for (int k = 0; k < m->n; k++) m->data[k].x = k; } }
+`,
+  `
+struct el { int x; };
+struct msg { long id; int n; struct msg *next; struct el data[] E_ARRAY(self.n); };
+struct msg *msgs;
+int check(void) { int i = 5; for (struct msg *m = msgs; m; m = m->next, i--) { if (m->n != i * 7 || m->id != -1) return 1; for (int k = 0; k < m->n; k++) if (m->data[k].x != k) return 2; } return i != -1; }
+`,
+  `INIT struct msg.id: {$out = -1;}`,
+);
+migrates(
+  'pointers to pointers whose inner length speaks of the struct are followed to the end',
+  `
+struct c { int v; };
+struct m { int rows, cols; struct c * E_PTRARRAY(self.cols) * E_PTRARRAY(self.rows) cell; };
+struct m m; struct m *pm;
+void build(void) { m.rows = 3; m.cols = 4; m.cell = malloc(3 * sizeof(void *)); for (int i = 0; i < 3; i++) { m.cell[i] = malloc(4 * sizeof(struct c)); for (int j = 0; j < 4; j++) m.cell[i][j].v = i * 10 + j; } pm = malloc(sizeof *pm); *pm = m; pm->cell = malloc(24); for (int i = 0; i < 3; i++) pm->cell[i] = m.cell[2 - i]; }
+`,
+  `
+struct c { int w, v; };
+struct m { int rows, cols; struct c * E_PTRARRAY(self.cols) * E_PTRARRAY(self.rows) cell; };
+struct m m; struct m *pm;
+int check(void) { for (int i = 0; i < 3; i++) for (int j = 0; j < 4; j++) if (m.cell[i][j].v != i * 10 + j || m.cell[i][j].w) return 1; for (int i = 0; i < 3; i++) if (pm->cell[i] != m.cell[2-i]) return 2; return 0; }
+`,
+  '',
+  { zeroNewFields: true },
+);
+migrates(
+  'variables, types and fields that were renamed by rules keep their values',
+  `
+struct a { int x; struct a *n; }; struct a *head; int counter; static int hidden = 4; int *p = &counter;
+void build(void) { head = malloc(sizeof *head); head->x = 3; head->n = head; counter = 8; }
+`,
+  `
+struct b { struct b *next; int y; }; struct b *first; int total; int *p;
+int check(void) { return !(first->y == 3 && first->next == first && total == 8 && p == &total); }
+`,
+  `struct a -> struct b  struct a.x -> struct b.y struct a.n -> struct b.next head -> first counter -> total`,
+  { copied: ['p'] },
+);
+migrates(
+  'variables become fields, fields become variables, nested fields move',
+  `
+int port = 80; int size; struct conf { int old; } conf; struct deep { struct { int a; } in; int b; } d;
+void build(void) { port = 8080; size = 3; conf.old = 77; d.in.a = 5; d.b = 6; }
+`,
+  `
+struct conf { long port; int size; } conf; int old; struct deep { int c; struct { int z; } in; } d;
+int check(void) { return !(conf.port == 8080 && conf.size == 6 && old == 77 && d.c == 5 && d.in.z == 6); }
+`,
+  `port -> conf.port  size -> conf.size: { $out = $in * 2; } conf.old -> old  struct deep.in.a -> struct deep.c  struct deep.b -> struct deep.in.z`,
+);
+migrates(
+  'rule code transforms by $xform and $gen with the same identity of objects',
+  `
+struct item { int a; };
+struct box { void * E_T(@t) it; int k; } E_GENERIC(@t);
+struct box * E_G(struct item) boxes; struct item *one; struct item *tab[3];
+void build(void) { boxes = malloc(sizeof *boxes); one = malloc(sizeof *one); one->a = 5; boxes->it = one; boxes->k = 1; for (int i = 0; i < 3; i++) tab[i] = one; }
+`,
+  `
+struct item { int a; int b; };
+struct box { void * E_T(@t) it; void * E_T(@t) again; int k; } E_GENERIC(@t);
+struct box * E_G(struct item) boxes; struct item *one; struct item **list; int n;
+int check(void) { if (boxes->it != one || boxes->again != one || one->a != 5 || one->b != 1) return 1; for (int i = 0; i < 3; i++) if (list[i] != one) return 2; return n != 3; }
+`,
+  `INIT struct box.again: { XF_INVOKE(XF_PTR($gen(@t)), &$base->it, &$out); }
+INIT struct item.b: { $out = 1; }
+tab -> list: { $out = malloc(3 * sizeof *$out); for (int i = 0; i < 3; i++) XF_INVOKE(XF_PTR($xform(struct item, struct item)), &$in[i], &$out[i]); }
+INIT n: { $out = 3; }`,
+);
+migrates(
+  'arithmetic types that grew keep every value',
+  `
+struct w { unsigned char uc; signed char sc; char c; short s; unsigned short us; int i; unsigned u; float f; _Bool b; enum { A, B } e; unsigned bf : 4; int sb : 3; int arr[3]; } w; struct w *pw;
+void build(void) { w = (struct w){200, -5, 'x', -300, 60000, -70000, 4000000000u, 1.5f, 1, B, 13, -3, {1,2,3}}; pw = malloc(sizeof w); *pw = w; }
+`,
+  `
+struct w { int uc; long sc; int c; long s; int us; double i; unsigned long u; double f; int b; int e; unsigned bf : 9; long sb : 30; long arr[5]; } w; struct w *pw;
+static int ok(struct w *w) { return w->uc == 200 && w->sc == -5 && w->c == 'x' && w->s == -300 && w->us == 60000 && w->i == -70000 && w->u == 4000000000u && w->f == 1.5 && w->b == 1 && w->e == 1 && w->bf == 13 && w->sb == -3 && w->arr[0] == 1 && w->arr[2] == 3 && w->arr[4] == 0; }
+int check(void) { return !(ok(&w) && ok(pw)); }
+`,
+);
+migrates(
+  'objects of a custom allocator come from the new one and go back to the old one',
+  `
+struct n { int a; }; struct n * E_CUSTOM(my_alloc, my_free) n;
+int freed; void *my_alloc(size_t s) { char *p = malloc(s + 16); return p + 16; } void my_free(void *p) { freed++; free((char *)p - 16); }
+void build(void) { n = my_alloc(sizeof *n); n->a = 4; }
+`,
+  `
+struct n { int a, b; }; struct n * E_CUSTOM(my_alloc, my_free) n; int allocated;
+void *my_alloc(size_t s) { allocated++; char *p = malloc(s + 16); return p + 16; } void my_free(void *p) { free((char *)p - 16); }
+int check(void) { int ok = n->a == 4 && allocated == 1; my_free(n); return !ok; }
+`,
+  '',
+  { zeroNewFields: true },
+);
+migrates(
+  'packed, aligned and #pragma pack structs get the layout that the compiler recorded',
+  `
+struct __attribute__((packed)) p { char a; int b; short c; }; struct al { char a; int b __attribute__((aligned(16))); }; 
+#pragma pack(push, 2)
+struct pk { char a; int b; long c; };
+#pragma pack(pop)
+struct p p; struct al al; struct pk pk; struct p *pp;
+void build(void) { p = (struct p){1, 2, 3}; al.b = 4; pk = (struct pk){5, 6, 7}; pp = malloc(sizeof p); *pp = p; }
+`,
+  `
+struct __attribute__((packed)) p { char a; char z; int b; short c; }; struct al { char a; char y; int b __attribute__((aligned(16))); int d; }; 
+#pragma pack(push, 2)
+struct pk { char a; int b; char x; long c; };
+#pragma pack(pop)
+struct p p; struct al al; struct pk pk; struct p *pp;
+int check(void) { return !(p.a == 1 && p.b == 2 && p.c == 3 && al.b == 4 && pk.a == 5 && pk.b == 6 && pk.c == 7 && pp->b == 2 && pp->c == 3); }
+`,
+  '',
+  { zeroNewFields: true },
+);
+migrates(
+  'pointers into static pools and into objects inside objects follow',
+  `
+struct e { struct e *next; int v; }; struct e pool[300]; struct e *head; int *into; struct h { long first; struct e emb; int q; } *h; struct e *toemb;
+void build(void) { for (int i = 0; i < 299; i++) { pool[i].next = &pool[i+1]; pool[i].v = i; } head = &pool[1]; into = &pool[200].v; h = calloc(1, sizeof *h); h->emb.v = 5; h->q = 6; toemb = &h->emb; }
+`,
+  `
+struct e { int w; struct e *next; int v; }; struct e pool[400]; struct e *head; int *into; struct h { int z; struct e emb; int q; } *h; struct e *toemb;
+int check(void) { for (int i = 0; i < 299; i++) if (pool[i].next != &pool[i+1] || pool[i].v != i) return 1; if (toemb != &h->emb) return 5; return !(head == &pool[1] && into == &pool[200].v && h->emb.v == 5 && h->q == 6); }
+`,
+  '',
+  { zeroNewFields: true, copied: ['into'] },
+);
+migrates(
+  'unions are copied as bits or transformed by a rule that sees the struct around them',
+  `
+struct n { int v; }; struct val { int tag; union { struct n *p; long i; } u; }; struct val *vals[2]; union raw { int i; float f; }; struct r { union raw x; int k; } *r;
+void build(void) { for (int i = 0; i < 2; i++) { vals[i] = calloc(1, sizeof(struct val)); vals[i]->tag = i; if (i) { vals[i]->u.p = malloc(4); vals[i]->u.p->v = 9; } else vals[i]->u.i = 55; } r = calloc(1, sizeof *r); r->x.f = 2.5f; r->k = 3; }
+`,
+  `
+struct n { int w, v; }; struct val { int tag; union { struct n *p; long i; } u; }; struct val *vals[2]; union raw { int i; float f; double d; }; struct r { int k; union raw x; } *r;
+int check(void) { return !(vals[0]->u.i == 55 && vals[1]->u.p->v == 9 && vals[1]->u.p->w == 2 && r->x.f == 2.5f && r->k == 3); }
+`,
+  `struct val.u -> struct val.u: { if ($base.tag) XF_INVOKE(XF_PTR($xform(struct n, struct n)), &$in.p, &$out.p); else $out.i = $in.i; }
+INIT struct n.w: { $out = 2; }`,
+);
+migrates(
+  'cycles and shared objects stay what they were',
+  `
+struct a; struct b { struct a *back; int k; }; struct a { struct b *b; struct b *b2; int x; }; struct a *root; struct b *other;
+void build(void) { root = calloc(1, sizeof *root); root->b = root->b2 = calloc(1, sizeof(struct b)); root->b->back = root; root->x = 4; other = root->b; other->k = 1; }
+`,
+  `
+struct a; struct b { struct a *back; int k; }; struct a { struct b *b; int z; struct b *b2; int x; }; struct a *root; struct b *other;
+int check(void) { return !(root->b == other && root->b2 == other && other->back == root && root->x == 4 && other->k == 1); }
+`,
+  '',
+  { zeroNewFields: true },
+);
+migrates(
+  'rules for typedefs of scalars and renamed enumerators apply',
+  `
+typedef int id_t2; enum e { LOW, HIGH }; struct s { id_t2 id; enum e e; } s; id_t2 g;
+void build(void) { s.id = 3; s.e = HIGH; g = 4; }
+`,
+  `
+typedef char *id_t2; enum e { TOP = 5, LOW = 9 }; struct s { id_t2 id; enum e e; } s; id_t2 g;
+int check(void) { return !(!strcmp(s.id, "id3") && s.e == TOP && !strcmp(g, "id4")); }
+`,
+  `{ #include <stdio.h>
+#define _X 1
+} typedef id_t2 -> typedef id_t2: { char b[20]; snprintf(b, sizeof b, "id%d", $in); $out = strdup(b); } enum e.HIGH -> enum e.TOP`,
+);
+migrates(
+  '64-bit unsigned enumerators keep their identity',
+  `enum big { X = 1, Y = 0xffffffffffffffffu }; enum big b = Y; struct q { enum big b; int a[2]; } q;
+void build(void) { q.b = Y; }`,
+  `enum big { X = 1, Z = 2, Y = 0xfffffffffffffff0u }; enum big b; struct q { enum big b; int a[4]; } q;
+int check(void) { return !(b == Y && q.b == Y); }`,
+);
+migrates(
+  'the most specific rule for a field wins',
+  `struct s { int a, b; }; struct s x, y; struct in { struct s s; } w;
+void build(void) { x.a = 1; y.a = 2; w.s.a = 3; }`,
+  `struct s { int a, b, c; }; struct s x, y; struct in { struct s s; } w;
+int check(void) { return !(x.a == 1 && x.c == 100 && y.c == 200 && w.s.c == 300 && w.s.a == 3); }`,
+  `INIT x.c: { $out = 100; } INIT struct s.c: { $out = 200; } INIT w.s.c: { $out = $base.a * 100; }`,
+);
+migrates(
+  'function pointers lead to the new functions',
+  `
+typedef int (*fn)(int); int f(int x) { return x; } static int g(int x) { return x + 1; } fn table[2]; struct s { fn cb; int k; } *s;
+int g2(int x) { return g(x); }
+void build(void) { table[0] = f; table[1] = g2; s = malloc(sizeof *s); s->cb = f; s->k = 1; }
+`,
+  `
+typedef int (*fn)(int); int f(int x) { return x * 100; } int g2(int x) { return x * 1000; } fn table[3]; struct s { int k; fn cb; } *s;
+int check(void) { return !(table[0](1) == 100 && table[1](1) == 1000 && s->cb(2) == 200 && s->k == 1); }
+`,
+);
+
+const hash = (fields: string, body: string) => `#include <uthash.h>
+struct user { ${fields} }; struct user *users; struct user *last; struct holder { struct user *byname; int n; } *holder;
+${body}`;
+migrates(
+  'uthash tables work on after their elements changed',
+  hash(
+    'int id; char name[10]; UT_hash_handle hh; UT_hash_handle hh2;',
+    `
+void build(void) { holder = calloc(1, sizeof *holder); for (int i = 0; i < 500; i++) { struct user *u = calloc(1, sizeof *u); u->id = i; sprintf(u->name, "n%d", i); HASH_ADD_INT(users, id, u); HASH_ADD(hh2, holder->byname, name, strlen(u->name), u); last = u; } }
+`,
+  ),
+  hash(
+    'long pre; int id; char name[10]; int age; UT_hash_handle hh; UT_hash_handle hh2;',
+    `
+int check(void) { int n = 0; struct user *u, *tmp; for (int i = 0; i < 500; i++) { HASH_FIND_INT(users, &i, u); if (!u || u->id != i || u->age != 7 || u->pre != 8) return 1; char b[10]; sprintf(b, "n%d", i); struct user *v; HASH_FIND(hh2, holder->byname, b, strlen(b), v); if (v != u) return 2; }
+ for (int i = 500; i < 3000; i++) { u = calloc(1, sizeof *u); u->id = i; sprintf(u->name, "n%d", i); HASH_ADD_INT(users, id, u); HASH_ADD(hh2, holder->byname, name, strlen(u->name), u); }
+ if (HASH_COUNT(users) != 3000) return 3;
+ HASH_ITER(hh, users, u, tmp) { if (u->id != n) return 4; n++; if (u->id % 2) { HASH_DEL(users, u); HASH_DELETE(hh2, holder->byname, u); free(u); } }
+ n = 0; HASH_ITER(hh2, holder->byname, u, tmp) n++; if (n != 1500) return 5;
+ HASH_CLEAR(hh2, holder->byname); HASH_ITER(hh, users, u, tmp) { HASH_DEL(users, u); free(u); } return users != NULL; }
+`,
+  ),
+  rulesFile('use "uthash"\nINIT struct user.age: { $out = 7; }\nINIT struct user.pre: { $out = 8; }\n'),
+  { copied: ['last'] },
+);
+migrates(
+  'elements of a uthash table that stay where they are are found',
+  hash(
+    'int id; char name[10]; struct user *extra; struct x *x; UT_hash_handle hh; UT_hash_handle hh2;',
+    `struct x { int a; };
+void build(void) { for (int i = 0; i < 50; i++) { struct user *u = calloc(1, sizeof *u); u->id = i; u->x = calloc(1, 4); u->x->a = i; HASH_ADD_INT(users, id, u); } }
+`,
+  ),
+  hash(
+    'int id; char name[10]; struct user *extra; struct x *x; UT_hash_handle hh; UT_hash_handle hh2;',
+    `struct x { int b, a; };
+int check(void) { struct user *u; for (int i = 0; i < 50; i++) { HASH_FIND_INT(users, &i, u); if (!u || u->x->a != i || u->x->b) return 1; } return 0; }
+`,
+  ),
+  rulesFile('use "uthash"\n'),
+  { zeroNewFields: true },
+);
+
+test.run();
