@@ -35,10 +35,13 @@ export function readCmocka(output: string): Counts | undefined {
   const count = (pattern: RegExp): number =>
     [...output.matchAll(pattern)].reduce((sum, m) => sum + Number(m[1]), 0);
   if (!/^\[==========\].*run/m.test(output)) return undefined;
+  const given = reasonsIn(output);
+  // The names at the end, where the test gave no reason.
+  const names = [...output.matchAll(/^\[ {2}SKIPPED \] (\w+)$/gm)].map((m) => m[1]!);
   return {
     passed: count(/^\[ {2}PASSED {2}\] (\d+) test/gm),
     failed: count(/^\[ {2}FAILED {2}\] [^\n]*?(\d+) test\(s\), listed below/gm),
     skipped: count(/^\[ {2}SKIPPED \] [^\n]*?(\d+) test\(s\), listed below/gm),
-    reasons: reasonsIn(output),
+    reasons: given.length > 0 ? given : [...new Set(names)],
   };
 }

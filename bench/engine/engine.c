@@ -1,9 +1,11 @@
 /*
- * engine.c - micro benchmark of the migration engine: ns per object of a whole migration against plain C.
+ * engine.c - micro benchmark of the migration engine: ns per object of a whole migration against
+ * plain C.
  *
- * Usage: engine [--json] [repetitions [largest N [shape]]]. Prints, per shape and N, the median of: walk with copies, sweep, commit, their sum;
- * the same by hand in C (malloc, copy, free at once); sweep speed; the engine's own memory; peak memory against live + copies.
- * Each run is a process of its own, so that every heap is fresh.
+ * Usage: engine [--json] [repetitions [largest N [shape]]]. Prints, per shape and N, the median of:
+ * walk with copies, sweep, commit, their sum; the same by hand in C (malloc, copy, free at once);
+ * sweep speed; the engine's own memory; peak memory against live + copies. Each run is a process of
+ * its own, so that every heap is fresh.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -19,10 +21,23 @@
 #define MAX_REPETITIONS 101
 
 /* 32 -> 56 bytes, and 24 -> 32. */
-struct old_large { struct old_large *next; uint64_t key, value, x; };
-struct new_large { uint64_t added; struct new_large *next; uint64_t key, value, x, more[2]; };
-struct old_small { struct old_small *next; uint64_t key, value; };
-struct new_small { struct new_small *next; uint64_t key, value, added; };
+struct old_large {
+    struct old_large *next;
+    uint64_t key, value, x;
+};
+struct new_large {
+    uint64_t added;
+    struct new_large *next;
+    uint64_t key, value, x, more[2];
+};
+struct old_small {
+    struct old_small *next;
+    uint64_t key, value;
+};
+struct new_small {
+    struct new_small *next;
+    uint64_t key, value, added;
+};
 
 static void fill_large(const struct kt_type *type, void *in, void *out) {
     const struct old_large *old = in;
@@ -40,9 +55,14 @@ static void fill_small(const struct kt_type *type, void *in, void *out) {
     new_->next = kt_follow(type, old->next, 1, "next");
 }
 static const struct kt_span large_spans[] = {{0, 8, 32}};
-static const struct kt_type large = {.name = "large", .old_size = 32, .new_size = 56, .content = fill_large,
-                                     .spans = large_spans, .n_spans = 1};
-static const struct kt_type small = {.name = "small", .old_size = 24, .new_size = 32, .content = fill_small};
+static const struct kt_type large = {.name = "large",
+                                     .old_size = 32,
+                                     .new_size = 56,
+                                     .content = fill_large,
+                                     .spans = large_spans,
+                                     .n_spans = 1};
+static const struct kt_type small = {
+    .name = "small", .old_size = 24, .new_size = 32, .content = fill_small};
 
 /* The buckets of the hash table stay where they are. */
 static const struct kt_type *node_type;
@@ -50,7 +70,10 @@ static void fill_bucket(const struct kt_type *type, void *in, void *out) {
     (void)type;
     kt_put(out, kt_follow(node_type, *(void **)in, 1, "bucket"));
 }
-static const struct kt_type bucket = {.name = "bucket", .flags = KT_TYPE_IN_PLACE, .old_size = 8, .new_size = 8,
+static const struct kt_type bucket = {.name = "bucket",
+                                      .flags = KT_TYPE_IN_PLACE,
+                                      .old_size = 8,
+                                      .new_size = 8,
                                       .content = fill_bucket};
 
 enum shape { LIST, HASH, ORDERED, SHAPES };
@@ -86,7 +109,8 @@ static long status_kilobytes(const char *name) {
     return value;
 }
 
-/* Nodes linked in random order (list), by key modulo N (hash), or in the order of their addresses. */
+/* Nodes linked in random order (list), by key modulo N (hash), or in the order of their addresses.
+ */
 static void *build(enum shape shape, size_t n, size_t size, void ***table) {
     void **nodes = malloc(n * sizeof *nodes);
     for (size_t i = 0; i < n; i++) {
@@ -187,8 +211,8 @@ static void measure_plain(enum shape shape, size_t n, int is_large, struct resul
     r->plain = (double)(now() - t0) / (double)n;
 }
 
-static int in_process(void (*what)(enum shape, size_t, int, struct result *), enum shape shape, size_t n,
-                      int is_large, struct result *r) {
+static int in_process(void (*what)(enum shape, size_t, int, struct result *), enum shape shape,
+                      size_t n, int is_large, struct result *r) {
     int ends[2], status;
     if (pipe(ends) != 0)
         return -1;
@@ -216,19 +240,23 @@ int main(int argc, char **argv) {
     size_t largest = argc > 2 + json ? (size_t)atof(argv[2 + json]) : 1000000;
     const char *only = argc > 3 + json ? argv[3 + json] : NULL;
     if (repetitions < 1 || repetitions > MAX_REPETITIONS || largest < 10000) {
-        fprintf(stderr, "usage: engine [--json] [repetitions (1 to %d) [largest N (10000 or more) [list|hash|ordered]]]\n",
+        fprintf(stderr,
+                "usage: engine [--json] [repetitions (1 to %d) [largest N (10000 or more) "
+                "[list|hash|ordered]]]\n",
                 MAX_REPETITIONS);
         return 2;
     }
     if (json)
         printf("[");
     else
-        printf("%-8s %-8s %9s | %6s %6s %6s %6s | %6s | %6s %6s %6s\n", "shape", "bytes", "N", "walk", "sweep",
-               "commit", "total", "plain", "GB/s", "own B", "peak");
+        printf("%-8s %-8s %9s | %6s %6s %6s %6s | %6s | %6s %6s %6s\n", "shape", "bytes", "N",
+               "walk", "sweep", "commit", "total", "plain", "GB/s", "own B", "peak");
     const char *separator = "";
     for (int is_large = 1; is_large >= 0; is_large--)
         for (enum shape shape = LIST; shape < SHAPES; shape++)
-            for (size_t n = only != NULL && strcmp(only, shape_names[shape]) != 0 ? largest + 1 : 10000; n <= largest; n *= 10) {
+            for (size_t n = only != NULL && strcmp(only, shape_names[shape]) != 0 ? largest + 1
+                                                                                  : 10000;
+                 n <= largest; n *= 10) {
                 static double values[8][MAX_REPETITIONS];
                 double median[8];
                 for (int i = 0; i < repetitions; i++) {
@@ -239,7 +267,8 @@ int main(int argc, char **argv) {
                         return 1;
                     }
                     r.plain = p.plain;
-                    double all[8] = {r.walk, r.sweep, r.commit, r.total, r.plain, r.gigabytes, r.own, r.peak};
+                    double all[8] = {r.walk,  r.sweep,     r.commit, r.total,
+                                     r.plain, r.gigabytes, r.own,    r.peak};
                     for (int k = 0; k < 8; k++)
                         values[k][i] = all[k];
                 }
@@ -248,15 +277,19 @@ int main(int argc, char **argv) {
                     median[k] = values[k][repetitions / 2];
                 }
                 if (json)
-                    printf("%s\n  {\"shape\": \"%s\", \"bytes\": [%d, %d], \"n\": %zu, \"walk_ns\": %.1f, \"sweep_ns\": %.1f, "
-                           "\"commit_ns\": %.1f, \"total_ns\": %.1f, \"plain_ns\": %.1f, \"sweep_gb_per_s\": %.2f, "
+                    printf("%s\n  {\"shape\": \"%s\", \"bytes\": [%d, %d], \"n\": %zu, "
+                           "\"walk_ns\": %.1f, \"sweep_ns\": %.1f, "
+                           "\"commit_ns\": %.1f, \"total_ns\": %.1f, \"plain_ns\": %.1f, "
+                           "\"sweep_gb_per_s\": %.2f, "
                            "\"own_bytes\": %.2f, \"peak_ratio\": %.3f}",
-                           separator, shape_names[shape], is_large ? 32 : 24, is_large ? 56 : 32, n, median[0], median[1],
-                           median[2], median[3], median[4], median[5], median[6], median[7]);
+                           separator, shape_names[shape], is_large ? 32 : 24, is_large ? 56 : 32, n,
+                           median[0], median[1], median[2], median[3], median[4], median[5],
+                           median[6], median[7]);
                 else
-                    printf("%-8s %-8s %9zu | %6.1f %6.1f %6.1f %6.1f | %6.1f | %6.1f %6.1f %6.3f\n", shape_names[shape],
-                           is_large ? "32 to 56" : "24 to 32", n, median[0], median[1], median[2], median[3], median[4],
-                           median[5], median[6], median[7]);
+                    printf("%-8s %-8s %9zu | %6.1f %6.1f %6.1f %6.1f | %6.1f | %6.1f %6.1f %6.3f\n",
+                           shape_names[shape], is_large ? "32 to 56" : "24 to 32", n, median[0],
+                           median[1], median[2], median[3], median[4], median[5], median[6],
+                           median[7]);
                 separator = ",";
             }
     if (json)

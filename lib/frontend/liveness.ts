@@ -2,29 +2,16 @@
  * Which static entities of a unit the compiler will emit, and what the emitted code does with the names it mentions.
  *
  * Roots are the external definitions. From their bodies and initialisers the names of other static or inline entities
- * are followed. Names are compared without regard to scope, so the result errs on the side of "emitted" and "written".
+ * are followed. Names are compared without regard to scope, so the result errs on the side of "emitted".
  */
 import { keywordClass, keywordId } from './keywords.js';
 import type { ParserState } from './parser-state.js';
-import {
-  AMP,
-  DOT,
-  EQ,
-  LPAREN,
-  RPAREN,
-  T_ARROW,
-  T_ASSIGN_OP,
-  T_IDENT,
-  T_INCREMENT,
-  tokenText,
-} from './tokens.js';
+import { DOT, LPAREN, RPAREN, T_ARROW, T_IDENT, tokenText } from './tokens.js';
 import type { FileDeclarations, FileFunction, FileVariable } from './toplevel.js';
 
 export interface Usage {
   /** Interned names of static and inline entities that are emitted. */
   readonly live: ReadonlySet<number>;
-  /** Interned names of variables that some emitted code may write (or take the address of). */
-  readonly written: ReadonlySet<number>;
   /** Interned names that occur in emitted code at all. */
   readonly mentioned: ReadonlySet<number>;
   /** Bodies to look into, by the function's interned name: those with a `static`, or with names of functions that are not called. */
@@ -55,48 +42,25 @@ export function isExternalDefinition(f: FileFunction): boolean {
   return !f.isInline || f.plainDeclaration;
 }
 
-/** Whether the mention of a variable at the token may change it or let its address out. */
-function mayWrite(state: ParserState, token: number): boolean {
-  const { kinds, partners } = state.source;
-  let low = token - 1;
-  let high = token + 1;
-  // (x) = 1, &(x)
-  while (kinds[low] === LPAREN && partners[low] === high) {
-    low--;
-    high++;
-  }
-  const next = kinds[high]!;
-  const before = kinds[low]!;
-  return (
-    next === EQ || next === T_ASSIGN_OP || next === T_INCREMENT || before === T_INCREMENT || before === AMP
-  );
-}
-
-/** How a name occurs in tokens [first, end), other than at the token of its declaration. */
-export function localUsage(
+/** Whether a name occurs in tokens [first, end), other than at the token of its declaration. */
+export function isMentioned(
   state: ParserState,
   id: number,
   declaration: number,
   first: number,
   end: number,
-): { readonly mentioned: boolean; readonly written: boolean } {
+): boolean {
   const { kinds, ids } = state.source;
-  let mentioned = false;
-  let written = false;
   for (let i = first; i < end; i++) {
-    if (kinds[i] === T_IDENT && keywordClass(ids[i]!) === 'asm') written = true;
-    if (ids[i] !== id || i === declaration || kinds[i - 1] === DOT || kinds[i - 1] === T_ARROW) continue;
-    mentioned = true;
-    written ||= mayWrite(state, i);
+    if (ids[i] === id && i !== declaration && kinds[i - 1] !== DOT && kinds[i - 1] !== T_ARROW) return true;
   }
-  return { mentioned, written };
+  return false;
 }
 
 export function findUsage(state: ParserState, file: FileDeclarations): Usage {
   const { source } = state;
-  const { kinds, ids, partners } = source;
+  const { kinds, ids } = source;
   const live = new Set<number>();
-  const written = new Set<number>();
   const mentioned = new Set<number>();
   const bodies = new Map<number, Set<number>>();
   const takenInInitialisers = new Set<number>();
@@ -120,26 +84,17 @@ export function findUsage(state: ParserState, file: FileDeclarations): Usage {
         const id = source.nameIds.get(word);
         const entity = id === undefined ? undefined : (file.functions.get(id) ?? file.variables.get(id));
         if (entity?.defined) enliven(entity);
-        if (id !== undefined) {
-          mentioned.add(id);
-          written.add(id);
-        }
+        if (id !== undefined) mentioned.add(id);
       }
     }
   }
 
   const scan = (first: number, end: number, owner: number | undefined): void => {
-    let inAssembly = -1;
     for (let i = first; i < end; i++) {
       if (kinds[i] !== T_IDENT) continue;
       const id = ids[i]!;
       if (keywordClass(id) !== undefined) {
         if (id === STATIC && owner !== undefined && !bodies.has(owner)) bodies.set(owner, new Set());
-        if (keywordClass(id) === 'asm') {
-          let open = i + 1;
-          while (open < end && kinds[open] === T_IDENT) open++;
-          if (kinds[open] === LPAREN) inAssembly = partners[open]!;
-        }
         continue;
       }
       const before = kinds[i - 1];
@@ -147,7 +102,6 @@ export function findUsage(state: ParserState, file: FileDeclarations): Usage {
       const variable = file.variables.get(id);
       if (variable) {
         mentioned.add(id);
-        if (i < inAssembly || (!written.has(id) && mayWrite(state, i))) written.add(id);
         if (variable.defined) enliven(variable);
         continue;
       }
@@ -176,5 +130,5 @@ export function findUsage(state: ParserState, file: FileDeclarations): Usage {
     if ('open' in entity) scan(entity.open, entity.close, entity.id);
     else if (entity.initialiser) scan(entity.initialiser[0], entity.initialiser[1], undefined);
   }
-  return { live, written, mentioned, bodies, takenInInitialisers };
+  return { live, mentioned, bodies, takenInInitialisers };
 }

@@ -70,8 +70,8 @@ export function selectTypes(unit: ParsedUnit): SelectedTypes {
         break;
       case 'struct':
       case 'union':
-        // Untagged ones have no other definition to be linked to, and cost little.
-        if (!value && !isProject(type) && type.tag !== undefined) break;
+        // Untagged ones have no other definition to be linked to, and cost little. Generic ones (kitsune's own lists) say what they lead to.
+        if (!value && !isProject(type) && type.tag !== undefined && type.parameters.length === 0) break;
         expanded.add(id);
         for (const m of type.members ?? []) {
           wantAnnotations(m.annotations);

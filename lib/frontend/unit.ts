@@ -13,7 +13,7 @@ import {
 } from '../support/frontend-errors.js';
 import { analyseBody, type LocalVariable } from './bodies.js';
 import { keywordClass } from './keywords.js';
-import { findUsage, isExternalDefinition, localUsage, type Usage } from './liveness.js';
+import { findUsage, isExternalDefinition, isMentioned, type Usage } from './liveness.js';
 import { createScope, originAt, type ParserState } from './parser-state.js';
 import { isSystemOffset, positionOf } from './positions.js';
 import { COMMA, EQ, LBRACE, RPAREN, type Source, T_AND_AND, T_IDENT, tokenize, tokenText } from './tokens.js';
@@ -106,7 +106,8 @@ export function parseUnit(preprocessed: string, options: ParseOptions): ParsedUn
     const system = inSystemHeader(state, f.nameToken);
     const key = f.isStatic ? keys.fileStatic(f.name) : keys.global(f.name);
     const addressTaken = taken.has(f.id);
-    if (isLive && !system && (f.isStatic || isExternalDefinition(f))) {
+    // Of system headers only what may be pointed at is of interest.
+    if (isLive && (!system || addressTaken) && (f.isStatic || isExternalDefinition(f))) {
       functions.push({
         key,
         name: f.name,
@@ -116,8 +117,8 @@ export function parseUnit(preprocessed: string, options: ParseOptions): ParsedUn
         origin: originAt(state, f.nameToken),
       });
     }
-    if (system || f.attributes.has('weakref') || (f.isStatic && !isLive)) continue;
-    const all = options.functions === 'all' && isLive && (isExternalDefinition(f) || f.isStatic);
+    if ((system && !isLive) || f.attributes.has('weakref') || (f.isStatic && !isLive)) continue;
+    const all = options.functions === 'all' && isLive && !system && (isExternalDefinition(f) || f.isStatic);
     if (addressTaken || all) registered.push({ key, name: f.name });
   }
   for (const { token, text } of state.malformed)
@@ -186,11 +187,6 @@ function holdsLabels(state: ParserState, [first, end]: readonly [number, number]
   return false;
 }
 
-function isScalar(table: TypeTable, type: TypeId): boolean {
-  const { kind } = table.types[resolveTypedefs(table.types, type)]!;
-  return kind === 'base' || kind === 'pointer' || kind === 'enum';
-}
-
 /** An array counts as constant if its elements do; the parser tracks that. */
 function isIncomplete(table: TypeTable, type: TypeId, initialised: boolean): boolean {
   const resolved = table.types[resolveTypedefs(table.types, type)]!;
@@ -215,13 +211,7 @@ function fileVariables(
 ): UnitVariable[] {
   const out: UnitVariable[] = [];
   for (const v of file.variables.values()) {
-    if (
-      !v.defined ||
-      !usage.live.has(v.id) ||
-      v.attributes.has('alias') ||
-      inSystemHeader(state, v.nameToken)
-    )
-      continue;
+    if (!v.defined || !usage.live.has(v.id) || v.attributes.has('alias')) continue;
     if (v.name === 'KT_NAMESPACE') continue;
     if (v.isRegister) {
       diagnostics.push(registerVariable(v.name, locationOf(state, v.nameToken)));
@@ -229,9 +219,8 @@ function fileVariables(
     }
     if (v.isStatic && v.attributes.size === 0) {
       // Registering what is never mentioned would hide the compiler's warning about it.
+      // One that this version only reads is registered all the same: the old version may have written it.
       if (!usage.mentioned.has(v.id)) continue;
-      if (!v.constant && v.migrate === undefined && isScalar(state.table, v.type) && !usage.written.has(v.id))
-        continue;
     }
     const labels = v.initialiser !== undefined && holdsLabels(state, v.initialiser);
     out.push({
@@ -262,7 +251,6 @@ function readBody(
   taken: Set<number>,
   diagnostics: Diagnostic[],
 ): void {
-  if (inSystemHeader(state, f.nameToken)) return;
   const facts = analyseBody(state, {
     name: f.name,
     open: f.open,
@@ -339,10 +327,8 @@ function readBody(
   }
 }
 
-/** As for file statics: never mentioned, or a scalar that is never written, is left to the compiler. */
+/** As for file statics: what is never mentioned is left to the compiler. */
 function isRegisteredStatic(state: ParserState, f: FileFunction, v: LocalVariable): boolean {
   const id = state.source.ids[v.nameToken]!;
-  const { mentioned, written } = localUsage(state, id, v.nameToken, f.open, f.close);
-  if (!mentioned) return false;
-  return v.constant || v.migrate !== undefined || written || !isScalar(state.table, v.type);
+  return isMentioned(state, id, v.nameToken, f.open, f.close);
 }

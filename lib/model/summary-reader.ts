@@ -150,6 +150,7 @@ function fillUnit(unit: UnitRecord, blocks: readonly SlotRecord[], name: string)
   // F needs the sizes of both types.
   for (const fill of json.fills) if (fill[0] !== 'F') applyFill(fill);
   for (const fill of json.fills) if (fill[0] === 'F') applyFill(fill);
+  placeEmptyMembers();
   for (const [id, list] of members) Object.assign(types[id]!, { members: list });
   const gone = new Set<number>();
   for (const block of json.blocks) {
@@ -213,6 +214,18 @@ function fillUnit(unit: UnitRecord, blocks: readonly SlotRecord[], name: string)
       case 'B':
         fillBitFields(id, s, fill[3]);
     }
+  }
+
+  /** `union {} __attribute__((aligned(64)));` has no member to ask the offset of, and no bytes: any place is right. */
+  function placeEmptyMembers(): void {
+    types.forEach((type, id) => {
+      if ((type.kind !== 'struct' && type.kind !== 'union') || !type.members || !type.layout) return;
+      for (const m of membersOf(id)) {
+        const inner = types[m.type]!;
+        const empty = 'layout' in inner && inner.layout?.size === 0;
+        if (m.name === '' && m.width === undefined && empty) m.offset ??= 0;
+      }
+    });
   }
 
   function sizeOf(id: number): number {

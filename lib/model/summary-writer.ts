@@ -19,7 +19,9 @@ export interface SummarySource {
   readonly blocks: ReadonlyMap<number, string>;
 }
 
-const ATTRIBUTES = `__attribute__((__section__("${SUMMARY_SECTION}"), __used__, __aligned__(8)))`;
+/** `retain` keeps it through --gc-sections where it is loaded (LTO: there the section's flag can't be changed). */
+const attributes = (retain: boolean): string =>
+  `__attribute__((__section__("${SUMMARY_SECTION}"), __used__, ${retain ? '__retain__, ' : ''}__aligned__(8)))`;
 
 /** A string literal with these bytes. */
 export function cString(bytes: Uint8Array): string {
@@ -62,7 +64,8 @@ function groupParts(
 }
 
 /** C source of the summary, in ASCII. */
-export function summarySource(unit: Unit, plan: SlotPlan): SummarySource {
+export function summarySource(unit: Unit, plan: SlotPlan, retain: boolean): SummarySource {
+  const placed = attributes(retain);
   const json: SummaryJson = {
     unit,
     fills: plan.fills,
@@ -79,7 +82,7 @@ export function summarySource(unit: Unit, plan: SlotPlan): SummarySource {
   const main = [
     ...plan.main.definitions,
     `struct ${record} { unsigned char magic[8]; unsigned int head[8]; unsigned char json[${padded.length}]; ${parts.members} } __attribute__((__aligned__(8)));`,
-    `static const struct ${record} __kt_summary ${ATTRIBUTES} = { { ${characters(UNIT_MAGIC)} },`,
+    `static const struct ${record} __kt_summary ${placed} = { { ${characters(UNIT_MAGIC)} },`,
     `{ ${SUMMARY_FORMAT}, (unsigned int)sizeof(struct ${record}), ${text.length}, ${crc}U, ${plan.main.expressions.length}, ${slotsAt}, (unsigned int)${parts.samplesAt}, (unsigned int)${parts.samplesSize} },`,
     `${cString(padded)},`,
     `${parts.values} };`,
@@ -94,7 +97,7 @@ export function summarySource(unit: Unit, plan: SlotPlan): SummarySource {
       [
         ...group.definitions,
         `struct ${name} { unsigned char magic[8]; unsigned int head[6]; ${own.members} } __attribute__((__aligned__(8)));`,
-        `static const struct ${name} __kt_block${group.first} ${ATTRIBUTES} = { { ${characters(SLOT_MAGIC)} },`,
+        `static const struct ${name} __kt_block${group.first} ${placed} = { { ${characters(SLOT_MAGIC)} },`,
         `{ ${SUMMARY_FORMAT}, (unsigned int)sizeof(struct ${name}), ${crc}U, ${group.first}, ${group.expressions.length}, 0 },`,
         `${own.values} };`,
       ].join('\n'),

@@ -47,7 +47,7 @@ export function rewriteUnit(preprocessed: string, options: RewriteOptions): Rewr
   const selected = selectTypes(parsed);
   const unit = unitOf(parsed, selected, options);
   if (parsed.source.count === 0) return { text: preprocessed, diagnostics: [], unit, registrations: '' };
-  const summary = summarySource(unit, planUnitSlots(selected));
+  const summary = summarySource(unit, planUnitSlots(selected), options.retain ?? true);
   return { ...planEdits(parsed, selected, unit, summary, options), diagnostics: parsed.diagnostics, unit };
 }
 

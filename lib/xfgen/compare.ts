@@ -5,21 +5,17 @@
  * to, and every place that needs a rule. Nothing here decides what moves: see plan.ts.
  */
 
-import type { Origin } from '../model/model.js';
 import type { Diagnostic } from '../support/errors.js';
-import { formNotHere, unknownTypeInCode } from '../support/transformer-errors.js';
-import type { CodePiece } from '../xf/syntax.js';
-import { compareArithmetic, rangesOf } from './arithmetic.js';
-import { declare, sourceNaming } from './declare.js';
+import { compareArithmetic } from './arithmetic.js';
+import { closureFinder } from './closures.js';
 import { type Fields, fieldsOfPair } from './fields.js';
 import { layoutDiffers } from './hidden.js';
-import { nearest } from './near.js';
 import { fieldStops, needs } from './needs.js';
-import type { ClosureUse, CodeUse, Frame, Pair, Place, Problem, Relation, Source } from './relation.js';
+import { enumFits, isAggregate, isIncomplete, namesWithTag, skeletonOf, type Trouble } from './places.js';
+import type { CodeUse, Frame, Pair, Place, Problem, Relation, Source } from './relation.js';
 import { matchEnumerators } from './relation.js';
 import { mostSpecific, type ResolvedRule } from './rules.js';
-import { nodeOfTypeName, parseTypeName } from './typename.js';
-import type { AggregateNode, ArrayNode, EnumType, Node, PointerNode, TypeArgument, View } from './view.js';
+import type { AggregateNode, ArrayNode, EnumType, Node, PointerNode, View } from './view.js';
 
 export interface Comparison {
   readonly old: View;
@@ -92,9 +88,10 @@ export function createComparison(
     errors,
     relate,
     missing,
-    codeUse,
+    codeUse: (...args) => codeUse(...args),
     settle,
   };
+  const codeUse = closureFinder(comparison);
 
   function missing(problem: Problem): Problem {
     const key = `${problem.code}|${problem.place.oldPath}|${problem.place.newPath}`;
@@ -397,122 +394,6 @@ export function createComparison(
     return !renamedAway && from.some((name) => to.includes(name));
   }
 
-  function codeUse(
-    rule: ResolvedRule,
-    o: Node | undefined,
-    holders: readonly (AggregateNode | undefined)[],
-    place: Place,
-    source?: Source,
-  ): CodeUse {
-    const closures = new Map<string, ClosureUse>();
-    const visit = (pieces: readonly CodePiece[]): void => {
-      for (const p of pieces) {
-        if (p.kind === 'parameter' || p.kind === 'xform') {
-          const pair = closurePair(p, holders);
-          if (pair !== undefined)
-            closures.set(
-              closureKey(p),
-              pair === 'opaque'
-                ? { kind: 'opaque' }
-                : {
-                    kind: 'relation',
-                    relation: relate(pair.old, pair.new, closurePlace(pair.old, pair.new, place), atTop),
-                  },
-            );
-        }
-        if (p.kind === 'place') visit(p.argument);
-        if (p.kind === 'in' && o === undefined)
-          errors.push(formNotHere('$in', 'INIT has no old object', p.location));
-        if (
-          (p.kind === 'base' || p.kind === 'newbase' || p.kind === 'place') &&
-          !holders.some((h) => h !== undefined)
-        )
-          errors.push(formNotHere(`$${p.kind}`, 'it names no field', p.location));
-        if (p.kind === 'type' && parseTypeName(p.side === 'old' ? oldView : newView, p.type) === undefined)
-          badType(p.type, p.side, p.location);
-      }
-    };
-    if (rule.rule.code !== undefined) visit(rule.rule.code.pieces);
-    return { rule, closures, ...(source === undefined ? {} : { source }) };
-  }
-
-  function badType(
-    text: string,
-    side: 'old' | 'new',
-    location: Parameters<typeof unknownTypeInCode>[3],
-  ): void {
-    const view = side === 'old' ? oldView : newView;
-    const names = view.typeNames().map((t) => t.replace(/^typedef /, ''));
-    const d = unknownTypeInCode(text, side, nearest(text.replace(/[\s*]+$/, ''), names), location);
-    if (
-      !errors.some((e) => e.code === d.code && e.message === d.message && e.location?.line === location.line)
-    )
-      errors.push(d);
-  }
-
-  function closurePair(
-    p: Extract<CodePiece, { kind: 'parameter' | 'xform' }>,
-    holders: readonly (AggregateNode | undefined)[],
-  ): { old: Node; new: Node } | 'opaque' | undefined {
-    if (p.kind === 'parameter') {
-      const found = (side: View): TypeArgument | undefined =>
-        holders
-          .flatMap((h, i) =>
-            h !== undefined && (i % 2 === 0 ? oldView : newView) === side ? [h.environment.get(p.name)] : [],
-          )
-          .find((x) => x !== undefined);
-      const old = found(oldView);
-      const now = found(newView) ?? old;
-      if (old === 'opaque' || now === 'opaque') return 'opaque';
-      if (old === undefined || now === undefined) {
-        const declares = holders.some(
-          (h, i) => h !== undefined && (i % 2 === 0 ? oldView : newView).parametersOf(h).includes(p.name),
-        );
-        if (!declares)
-          errors.push(
-            formNotHere(`$gen(${p.name})`, `the type it stands in has no parameter @${p.name}`, p.location),
-          );
-        return declares ? 'opaque' : undefined;
-      }
-      return { old, new: now };
-    }
-    const from = parseTypeName(oldView, p.oldType);
-    const to = parseTypeName(newView, p.newType);
-    if (from === undefined) badType(p.oldType, 'old', p.location);
-    if (to === undefined) badType(p.newType, 'new', p.location);
-    if (from === undefined || to === undefined) return undefined;
-    const olds: TypeArgument[] = [];
-    const news: TypeArgument[] = [];
-    for (const argument of p.arguments) {
-      const forms = argument.filter((a) => a.kind !== 'text' || a.text.trim() !== '');
-      const only = forms[0];
-      if (forms.length !== 1 || (only?.kind !== 'parameter' && only?.kind !== 'xform')) {
-        errors.push(
-          formNotHere(
-            '$xform',
-            'its further arguments are $xform(...) or $gen(...), one for each type parameter',
-            p.location,
-          ),
-        );
-        return undefined;
-      }
-      const inner = closurePair(only, holders);
-      if (inner === undefined) return undefined;
-      olds.push(inner === 'opaque' ? inner : inner.old);
-      news.push(inner === 'opaque' ? inner : inner.new);
-    }
-    return { old: nodeOfTypeName(oldView, from, olds), new: nodeOfTypeName(newView, to, news) };
-  }
-
-  function closurePlace(o: Node, n: Node, place: Place): Place {
-    return {
-      ...place,
-      oldPath: pathOf(oldView, o, place.oldPath),
-      newPath: pathOf(newView, n, place.newPath),
-      reach: `${place.reach} (rule code)`,
-    };
-  }
-
   function settle(): void {
     const fields: Fields = fieldsOfPair(comparison);
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift())
@@ -520,72 +401,4 @@ export function createComparison(
   }
 
   return comparison;
-}
-
-export type Trouble = Pick<Problem, 'code' | 'what' | 'remedy'>;
-
-/** Key of a closure in `CodeUse.closures`. */
-export function closureKey(p: Extract<CodePiece, { kind: 'parameter' | 'xform' }>): string {
-  if (p.kind === 'parameter') return `gen ${p.name}`;
-  const rest = p.arguments.map((a) =>
-    a.map((x) => (x.kind === 'parameter' || x.kind === 'xform' ? closureKey(x) : '')).join(''),
-  );
-  return `xform ${p.oldType.replace(/\s+/g, ' ')},${p.newType.replace(/\s+/g, ' ')}${rest.map((r) => `,${r}`).join('')}`;
-}
-
-export function isAggregate(n: Node): n is AggregateNode {
-  return n.kind === 'struct' || n.kind === 'union';
-}
-
-function isIncomplete(n: Node): boolean {
-  return (n.kind === 'struct' || n.kind === 'union') && n.type.members === undefined;
-}
-
-function namesWithTag(view: View, n: Node): readonly string[] {
-  const names = view.namesOf(n.id);
-  if (names.length > 0) return names;
-  return (n.kind === 'struct' || n.kind === 'union' || n.kind === 'enum') && n.type.tag !== undefined
-    ? [`${n.kind} ${n.type.tag}`]
-    : [];
-}
-
-/** The name of a type as a path starts with it, or the path that leads there. */
-export function pathOf(view: View, n: Node, otherwise: string): string {
-  return n.id >= 0 ? (view.namesOf(n.id)[0] ?? otherwise) : otherwise;
-}
-
-export function declarationOf(view: View, type: number, name: string): string {
-  return declare(sourceNaming(view.type), type, name);
-}
-
-function enumFits(type: EnumType, n: Extract<Node, { kind: 'base' }>): boolean {
-  const values = (type.enumerators ?? []).map((e) => e.value);
-  const ranges = rangesOf(n.name, n.layout);
-  if (ranges === undefined || values.some((v) => v === undefined)) return false;
-  let lowest = 0n;
-  let highest = 0n;
-  for (const v of values) {
-    if (v !== undefined && v < lowest) lowest = v;
-    if (v !== undefined && v > highest) highest = v;
-  }
-  const digits = Math.max(highest.toString(2).length, lowest < 0n ? (-lowest - 1n).toString(2).length : 0);
-  return ranges.every((r) =>
-    r.kind === 'integer' ? digits <= r.digits && (lowest >= 0n || r.signed) : digits <= r.digits,
-  );
-}
-
-/** Lines for an `.xf` file, to be completed. */
-export function skeletonOf(place: Place, n: Node): string {
-  const where = (o: Origin | undefined): string => (o === undefined ? '' : `  (${o.file}:${o.line})`);
-  const body =
-    n.kind === 'struct' || n.kind === 'union' || n.kind === 'array'
-      ? 'memset(&$out, 0, sizeof $out);'
-      : '$out = $in;';
-  return [
-    `/* old: ${place.oldDeclaration}${where(place.oldOrigin)}`,
-    `   new: ${place.newDeclaration}${where(place.newOrigin)} */`,
-    `${place.oldPath} -> ${place.newPath}: {`,
-    `    ${body} /* from $in */`,
-    '}',
-  ].join('\n');
 }

@@ -2,8 +2,9 @@
 
 import type { Variable } from '../model/model.js';
 import { compareArithmetic } from './arithmetic.js';
-import { type Comparison, declarationOf, type Enter, pathOf, skeletonOf } from './compare.js';
+import type { Comparison, Enter } from './compare.js';
 import { fieldStops, needs } from './needs.js';
+import { declarationOf, pathOf, skeletonOf } from './places.js';
 import type { FieldPlan, Frame, Pair, Place, Relation, Source } from './relation.js';
 import { elementOf, findField, mostSpecific, type ResolvedRule } from './rules.js';
 import type { AggregateNode, Field, View } from './view.js';

@@ -1,8 +1,9 @@
 /** Objects that change but that the walk would not find: behind void pointers, opaque ones, or nowhere in the typed state. */
 
-import { type Comparison, isAggregate, skeletonOf } from './compare.js';
+import type { Comparison } from './compare.js';
 import type { DigestIndex } from './digests.js';
 import { needs } from './needs.js';
+import { isAggregate, skeletonOf } from './places.js';
 import type { Pair, Place, Relation, Root } from './relation.js';
 import { findField } from './rules.js';
 import type { AggregateNode, Node } from './view.js';

@@ -1,7 +1,7 @@
 /** Why a place needs a rule, in words: one code for each reason. */
 
 import type { Step } from '../xf/syntax.js';
-import type { Trouble } from './compare.js';
+import type { Trouble } from './places.js';
 import type { Place } from './relation.js';
 
 const writeRule = 'Write a rule for it; the lines below are a start.';

@@ -1,8 +1,8 @@
 /** What an update will do, for people: one row for each variable and each type that changes. */
 
 import type { Origin } from '../model/model.js';
-import { declarationOf } from './compare.js';
 import { rootNeeds } from './generate.js';
+import { declarationOf } from './places.js';
 import type { Plan } from './plan.js';
 import type { Pair, Problem, Relation, Root } from './relation.js';
 import { needsVisit } from './walk.js';

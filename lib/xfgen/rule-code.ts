@@ -1,11 +1,11 @@
 /** Code of rules in generated C: one function for each place it is used at, with `#line` to the `.xf` file. */
 
 import type { CodeBlock, CodePiece } from '../xf/syntax.js';
-import { closureKey } from './compare.js';
 import type { Definitions } from './definitions.js';
 import { addressOf, type Functions, member, quoted, type Spot } from './functions.js';
 import type { Names } from './names.js';
 import { type Objects, relationKey, spanTable } from './objects.js';
+import { closureKey } from './places.js';
 import type { Plan } from './plan.js';
 import type { CodeUse, FieldPlan, Pair, Relation } from './relation.js';
 import type { ResolvedRule } from './rules.js';

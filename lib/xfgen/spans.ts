@@ -105,11 +105,32 @@ function ofArray(plan: Plan, r: ArrayRelation, old: number, now: number): Span[]
  */
 function atStart(list: readonly Span[], old: number, now: number): Span[] {
   const first = list.find((s) => s.old === old);
-  if (first !== undefined && (first.new === now || first.repeat !== undefined)) return [...list];
+  if (first?.repeat !== undefined)
+    return first.new === now
+      ? [...list]
+      : atStart(
+          list.flatMap((s) => (s === first ? peel(s) : [s])),
+          old,
+          now,
+        );
+  if (first !== undefined && first.new === now) return [...list];
   const start: Span = { old, new: now, length: 1 };
   if (first === undefined) return list.length === 0 ? [] : [start, ...list];
   const rest = first.length > 1 ? [{ old: old + 1, new: first.new + 1, length: first.length - 1 }] : [];
   return [start, ...rest, ...list.filter((s) => s !== first)];
+}
+
+/** An array with its first element written out. */
+function peel(s: Span): Span[] {
+  if (s.repeat === undefined) return [s];
+  const { group, count, oldStep, newStep } = s.repeat;
+  const rest: Span = {
+    old: s.old + oldStep,
+    new: s.new + newStep,
+    length: s.length - oldStep,
+    repeat: { group, count: count - 1, oldStep, newStep },
+  };
+  return [...shift(group, s.old, s.new), ...(count > 1 ? [rest] : [])];
 }
 
 function whole(plan: Plan, o: Node, n: Node, old: number, now: number): Span[] {

@@ -5,8 +5,9 @@
  * by value. A walked pair that is not reshaped stays in place.
  */
 
-import { type Comparison, skeletonOf } from './compare.js';
+import type { Comparison } from './compare.js';
 import { needs } from './needs.js';
+import { skeletonOf } from './places.js';
 import type { FieldPlan, Pair, Relation } from './relation.js';
 import type { Field } from './view.js';
 

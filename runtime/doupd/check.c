@@ -1,5 +1,6 @@
 /*
- * check.c - whether an update could be done, judged from the files alone: the program is not disturbed.
+ * check.c - whether an update could be done, judged from the files alone: the program is not
+ * disturbed.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -35,7 +36,8 @@ static int open_running(struct files *f, const struct process *p, struct kt_fail
     return 0;
 }
 
-static int open_file(struct kt_elf *elf, const char *given, uid_t user, char *real, struct kt_failure *failure) {
+static int open_file(struct kt_elf *elf, const char *given, uid_t user, char *real,
+                     struct kt_failure *failure) {
     struct stat st;
     int fd = kt_open_trusted(given, user, real, &st, failure);
     if (fd < 0)
@@ -45,8 +47,8 @@ static int open_file(struct kt_elf *elf, const char *given, uid_t user, char *re
     return error;
 }
 
-static int check(const struct options *o, const struct process *p, struct files *f, struct kt_verification *v,
-                 struct kt_failure *failure) {
+static int check(const struct options *o, const struct process *p, struct files *f,
+                 struct kt_verification *v, struct kt_failure *failure) {
     char real[PATH_MAX];
     struct kt_elf_section digests = {0};
     int error = open_file(&f->new_, o->version, p->user, f->new_path, failure);
@@ -55,7 +57,8 @@ static int check(const struct options *o, const struct process *p, struct files 
     f->has_new = true;
     if ((error = open_running(f, p, failure)))
         return error;
-    snprintf(f->transformer_path, sizeof f->transformer_path, "%s.kitsune/%s.so", f->new_path, p->build_id);
+    snprintf(f->transformer_path, sizeof f->transformer_path, "%s.kitsune/%s.so", f->new_path,
+             p->build_id);
     if (o->transformer)
         snprintf(f->transformer_path, sizeof f->transformer_path, "%s", o->transformer);
     if (o->transformer || !access(f->transformer_path, F_OK)) {
@@ -86,11 +89,12 @@ int check_process(const struct options *options, const struct process *process) 
     if (error)
         print_failure(options, process->pid, "refused", &failure);
     else if (options->json)
-        printf("{\"outcome\":\"possible\",\"pid\":%ld,\"changed\":%u,\"added\":%u,\"dropped\":%u,\"compared\":%s}\n",
+        printf("{\"outcome\":\"possible\",\"pid\":%ld,\"changed\":%u,\"added\":%u,\"dropped\":%u,"
+               "\"compared\":%s}\n",
                process->pid, v.n_changed, v.n_added, v.n_dropped, v.no_digests ? "false" : "true");
     else
-        printf("%ld: possible: %u variable(s) changed and covered, %u added, %u dropped%s\n", process->pid,
-               v.n_changed, v.n_added, v.n_dropped,
+        printf("%ld: possible: %u variable(s) changed and covered, %u added, %u dropped%s\n",
+               process->pid, v.n_changed, v.n_added, v.n_dropped,
                v.no_digests ? " (types could not be compared: a version has no digests)" : "");
     if (files.has_old)
         kt_elf_close(&files.old);

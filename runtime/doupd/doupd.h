@@ -1,5 +1,6 @@
 /*
- * doupd.h - the parts of kitsune-doupd: its options, the processes it knows, and one session per process to be updated.
+ * doupd.h - the parts of kitsune-doupd: its options, the processes it knows, and one session per
+ * process to be updated.
  */
 #ifndef KT_DOUPD_H
 #define KT_DOUPD_H
@@ -35,7 +36,7 @@ void options_parse(int argc, char **argv, struct options *options);
 struct process {
     long pid;
     uint64_t start_time;
-    uid_t user; /* of the process now */
+    uid_t user;               /* of the process now */
     char directory[PATH_MAX]; /* of its requests */
     char program[64];
     char version[PATH_MAX];
@@ -49,12 +50,14 @@ struct process {
 
 /* Fills `process`; 0 or KT_NO_PROCESS, KT_NOT_KITSUNE. */
 int process_find(long pid, struct process *process, struct kt_failure *failure);
-/* Calls `visit` for each process of this user (root: of everybody). Removes records of processes that are gone. */
+/* Calls `visit` for each process of this user (root: of everybody). Removes records of processes
+ * that are gone. */
 void process_each(void (*visit)(void *context, const struct process *process), void *context);
 bool process_lives(const struct process *process);
 /* Whether it has a handler for the signal: sending it one without would end it. */
 bool process_handles(const struct process *process, int signal);
-/* For root: acts as the process's user from here on, so that nothing in his directories is done with root's rights. */
+/* For root: acts as the process's user from here on, so that nothing in his directories is done
+ * with root's rights. */
 int process_become_user(const struct process *process);
 
 /* Updates all processes; returns the exit status. */
@@ -64,7 +67,9 @@ int cancel_request(const struct options *options, const struct process *process)
 void list_processes(const struct options *options);
 void show_status(const struct options *options, const struct process *process);
 
-/* "error KTnnnn: ..." and the remedy on standard error, or as JSON on standard output. `pid` 0: none. */
-void print_failure(const struct options *options, long pid, const char *outcome, const struct kt_failure *failure);
+/* "error KTnnnn: ..." and the remedy on standard error, or as JSON on standard output. `pid` 0:
+ * none. */
+void print_failure(const struct options *options, long pid, const char *outcome,
+                   const struct kt_failure *failure);
 
 #endif

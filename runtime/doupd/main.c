@@ -1,5 +1,6 @@
 /*
- * main.c - kitsune-doupd: asks running programs to become their next version, and reports what came of it.
+ * main.c - kitsune-doupd: asks running programs to become their next version, and reports what came
+ * of it.
  */
 #define _GNU_SOURCE
 #include <stdio.h>

@@ -20,7 +20,8 @@ static const char help[] =
     "\n"
     "Updates running programs to their next version, and tells what came of it. The program is\n"
     "one that kcc built, or that runs under kitsune-driver; PID is its process. Its connections,\n"
-    "descriptors and data stay; what can't be taken over is refused, and the old version serves on.\n"
+    "descriptors and data stay; what can't be taken over is refused, and the old version serves "
+    "on.\n"
     "\n"
     "  --name PROGRAM     all processes of that program (of this user)\n"
     "  --transformer LIB  the transformer library of this pair of versions\n"
@@ -52,7 +53,8 @@ static void usage(const char *problem, const char *what) {
     exit(EXIT_UNUSABLE);
 }
 
-/* Builds of the original gave the process as a number or as "vN PID"'s number: only numbers are taken. */
+/* Builds of the original gave the process as a number or as "vN PID"'s number: only numbers are
+ * taken. */
 static long parse_pid(const char *text) {
     char *end;
     long pid = strtol(text, &end, 10);
@@ -78,7 +80,22 @@ static double parse_seconds(const char *text) {
 }
 
 void options_parse(int argc, char **argv, struct options *options) {
-    enum { NAME = 256, TRANSFORMER, TIMEOUT, CHECK, STRICT, AUDIT, NO_WAIT, JSON, QUIET, LIST, STATUS, CANCEL, VERSION, HELP };
+    enum {
+        NAME = 256,
+        TRANSFORMER,
+        TIMEOUT,
+        CHECK,
+        STRICT,
+        AUDIT,
+        NO_WAIT,
+        JSON,
+        QUIET,
+        LIST,
+        STATUS,
+        CANCEL,
+        VERSION,
+        HELP
+    };
     static const struct option table[] = {{"name", required_argument, NULL, NAME},
                                           {"transformer", required_argument, NULL, TRANSFORMER},
                                           {"timeout", required_argument, NULL, TIMEOUT},
@@ -149,7 +166,8 @@ void options_parse(int argc, char **argv, struct options *options) {
         default:
             usage("unknown option ", argv[optind - 1]);
         }
-    if (options->action == ACTION_LIST || options->action == ACTION_STATUS || options->action == ACTION_CANCEL) {
+    if (options->action == ACTION_LIST || options->action == ACTION_STATUS ||
+        options->action == ACTION_CANCEL) {
         if (optind < argc)
             usage("unexpected argument ", argv[optind]);
         return;

@@ -1,8 +1,8 @@
 /*
  * processes.c - finding updatable processes by the records that their drivers keep.
  *
- * A record is believed if it lies in a private directory of the user whose process it names, and if the process started when
- * the record says: process ids are used again.
+ * A record is believed if it lies in a private directory of the user whose process it names, and if
+ * the process started when the record says: process ids are used again.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -119,7 +119,9 @@ static bool read_record(const char *directory, long pid, struct process *p) {
         fclose(f);
     if (ok && kt_process_start_time(pid) != p->start_time) {
         if (st.st_uid == geteuid() || geteuid() == 0)
-            for (const char *const *s = (const char *const[]){".record", ".request", ".active", NULL}; *s; s++) {
+            for (const char *const *s =
+                     (const char *const[]){".record", ".request", ".active", NULL};
+                 *s; s++) {
                 kt_request_path(path, sizeof path, directory, pid, *s);
                 unlink(path);
             }
@@ -129,7 +131,8 @@ static bool read_record(const char *directory, long pid, struct process *p) {
         return false;
     p->user = user_of(pid);
     set(p->directory, sizeof p->directory, directory);
-    /* A process that has given up the rights it started with can't enter that directory: it looks in its new user's. */
+    /* A process that has given up the rights it started with can't enter that directory: it looks
+     * in its new user's. */
     if (st.st_uid != p->user)
         snprintf(p->directory, sizeof p->directory, "/tmp/kitsune-%lu", (unsigned long)p->user);
     p->request_waits = exists(p->directory, pid, ".request");
@@ -137,7 +140,8 @@ static bool read_record(const char *directory, long pid, struct process *p) {
     return true;
 }
 
-/* Calls `visit` for each directory where records of that user's processes may lie, until it returns true. */
+/* Calls `visit` for each directory where records of that user's processes may lie, until it returns
+ * true. */
 static bool each_directory(uid_t user, bool (*visit)(void *, const char *), void *context) {
     char path[PATH_MAX];
     const char *own = getenv("XDG_RUNTIME_DIR");
@@ -149,10 +153,11 @@ static bool each_directory(uid_t user, bool (*visit)(void *, const char *), void
     snprintf(path, sizeof path, "/run/user/%lu/kitsune", (unsigned long)user);
     if (kt_is_private_directory(path, user) && visit(context, path))
         return true;
-    if (kt_is_private_directory("/run/kitsune", 0) && visit(context, "/run/kitsune"))
-        return true;
+    /* Before root's: a process that has given up root's rights keeps its newer record here. */
     snprintf(path, sizeof path, "/tmp/kitsune-%lu", (unsigned long)user);
-    return kt_is_private_directory(path, user) && visit(context, path);
+    if (kt_is_private_directory(path, user) && visit(context, path))
+        return true;
+    return kt_is_private_directory("/run/kitsune", 0) && visit(context, "/run/kitsune");
 }
 
 struct search {
@@ -201,7 +206,8 @@ static bool list_directory(void *context, const char *directory) {
     for (struct dirent *e; d && (e = readdir(d));) {
         char *end;
         long pid = strtol(e->d_name, &end, 10);
-        if (pid > 0 && !strcmp(end, ".record") && read_record(directory, pid, &p) && first_time(it, pid))
+        if (pid > 0 && !strcmp(end, ".record") && read_record(directory, pid, &p) &&
+            first_time(it, pid))
             it->visit(it->context, &p);
     }
     if (d)
@@ -217,7 +223,8 @@ void process_each(void (*visit)(void *, const struct process *), void *context) 
         glob("/run/user/*/kitsune", GLOB_APPEND, NULL, &found);
         for (size_t i = 0; i < found.gl_pathc; i++) {
             struct stat st;
-            if (!lstat(found.gl_pathv[i], &st) && kt_is_private_directory(found.gl_pathv[i], st.st_uid))
+            if (!lstat(found.gl_pathv[i], &st) &&
+                kt_is_private_directory(found.gl_pathv[i], st.st_uid))
                 list_directory(&it, found.gl_pathv[i]);
         }
         globfree(&found);

@@ -1,8 +1,9 @@
 /*
  * session.c - updating processes: one session each, all of them under way at once.
  *
- * A session puts a request in the process's directory, sends the signal and listens on a socket there until the process has said what came of
- * it, has died, or has let its time pass. A request that was not taken in time is withdrawn: whoever removes the file first wins.
+ * A session puts a request in the process's directory, sends the signal and listens on a socket
+ * there until the process has said what came of it, has died, or has let its time pass. A request
+ * that was not taken in time is withdrawn: whoever removes the file first wins.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -29,7 +30,9 @@ static void on_interrupt(int signal) {
     interrupted = 1;
 }
 
-/* ---- The request ------------------------------------------------------------------------------------------------ */
+/* ---- The request
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static bool make_nonce(char *nonce) {
     unsigned char bytes[16];
@@ -42,8 +45,8 @@ static bool make_nonce(char *nonce) {
 
 static int listen_for_answer(struct session *s) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int n = snprintf(address.sun_path, sizeof address.sun_path, "%s/%ld.%.8s.answer", s->process->directory,
-                     s->process->pid, s->nonce);
+    int n = snprintf(address.sun_path, sizeof address.sun_path, "%s/%ld.%.8s.answer",
+                     s->process->directory, s->process->pid, s->nonce);
     if (n < 0 || (size_t)n >= sizeof address.sun_path)
         return ENAMETOOLONG;
     strcpy(s->socket_path, address.sun_path);
@@ -68,10 +71,12 @@ static int write_request(struct session *s, const struct options *o, const char 
         dprintf(fd, "transformer %s\n", s->transformer);
     if (s->socket_path[0])
         dprintf(fd, "answer %s\n", s->socket_path);
-    dprintf(fd, "timeout-ms %llu\ndeadline-ns %llu\nrequested-ns %llu\nuid %lu\nstart-time %llu\nstrict %d\naudit %d\n",
+    dprintf(fd,
+            "timeout-ms %llu\ndeadline-ns %llu\nrequested-ns %llu\nuid %lu\nstart-time "
+            "%llu\nstrict %d\naudit %d\n",
             (unsigned long long)(s->timeout_s * 1000), (unsigned long long)s->deadline_ns,
-            (unsigned long long)now, (unsigned long)getuid(), (unsigned long long)p->start_time, o->strict,
-            o->audit);
+            (unsigned long long)now, (unsigned long)getuid(), (unsigned long long)p->start_time,
+            o->strict, o->audit);
     return close(fd) ? errno : 0;
 }
 
@@ -80,7 +85,8 @@ static int put_request(struct session *s, const struct options *o) {
     char temporary[PATH_MAX + 64], active[PATH_MAX + 64], suffix[32];
     snprintf(suffix, sizeof suffix, ".%.8s.new", s->nonce);
     kt_request_path(temporary, sizeof temporary, s->process->directory, s->process->pid, suffix);
-    kt_request_path(s->request_path, sizeof s->request_path, s->process->directory, s->process->pid, ".request");
+    kt_request_path(s->request_path, sizeof s->request_path, s->process->directory, s->process->pid,
+                    ".request");
     kt_request_path(active, sizeof active, s->process->directory, s->process->pid, ".active");
     if (!access(active, F_OK))
         return EEXIST;
@@ -162,11 +168,14 @@ static void begin(struct session *s, const struct options *o) {
     }
 }
 
-/* ---- The answer -------------------------------------------------------------------------------------------------- */
+/* ---- The answer
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static void died(struct session *s, const struct options *o) {
     if (!s->failure.code)
-        kt_fail(&s->failure, KT_PROCESS_DIED, s->process->pid, s->phase[0] ? ", in a phase after its start" : "");
+        kt_fail(&s->failure, KT_PROCESS_DIED, s->process->pid,
+                s->phase[0] ? ", in a phase after its start" : "");
     refuse(s, o, "died", EXIT_DIED);
 }
 
@@ -268,7 +277,8 @@ static void withdraw_all(struct session *sessions, size_t n) {
         }
 }
 
-static size_t wait_once(struct session *sessions, size_t n, const struct options *o, struct pollfd *fds) {
+static size_t wait_once(struct session *sessions, size_t n, const struct options *o,
+                        struct pollfd *fds) {
     size_t open_sessions = 0;
     for (size_t i = 0; i < n; i++) {
         fds[2 * i] = (struct pollfd){.fd = sessions[i].listening, .events = POLLIN};
@@ -331,7 +341,8 @@ int cancel_request(const struct options *options, const struct process *process)
     /* So that it notices now, not at its timer's next tick. */
     if (process_handles(process, process->signal))
         kill((pid_t)process->pid, process->signal);
-    printf(options->json ? "{\"outcome\":\"withdrawn\",\"pid\":%ld}\n" : "%ld: the request was withdrawn\n",
+    printf(options->json ? "{\"outcome\":\"withdrawn\",\"pid\":%ld}\n"
+                         : "%ld: the request was withdrawn\n",
            process->pid);
     return EXIT_COMMITTED;
 }

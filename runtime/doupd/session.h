@@ -26,8 +26,10 @@ struct session {
 };
 
 /* show.c */
-void session_progress(const struct session *session, const struct options *options, const char *phase);
-void session_outcome(const struct session *session, const struct options *options, const char *outcome, double ms);
+void session_progress(const struct session *session, const struct options *options,
+                      const char *phase);
+void session_outcome(const struct session *session, const struct options *options,
+                     const char *outcome, double ms);
 /* Takes back what kt_json_escape() did. */
 void session_unescape(char *out, size_t size, const char *text);
 

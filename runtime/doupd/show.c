@@ -1,5 +1,6 @@
 /*
- * show.c - everything that doupd prints. Progress and errors go to standard error, outcomes to standard output.
+ * show.c - everything that doupd prints. Progress and errors go to standard error, outcomes to
+ * standard output.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -34,7 +35,8 @@ static void print_string(const char *name, const char *value) {
     printf("\"%s\":\"%s\"", name, escaped);
 }
 
-void print_failure(const struct options *options, long pid, const char *outcome, const struct kt_failure *f) {
+void print_failure(const struct options *options, long pid, const char *outcome,
+                   const struct kt_failure *f) {
     if (options->json) {
         char code[16];
         printf("{");
@@ -89,11 +91,13 @@ void session_progress(const struct session *s, const struct options *options, co
         unsigned threads = 1;
         char point[KT_POINT_TEXT] = "";
         sscanf(phase, "quiesce threads=%u point=%255[^\n]", &threads, point);
-        fprintf(stderr, "%ld: all threads at rest (%u, main at \"%s\")\n", s->process->pid, threads, point);
+        fprintf(stderr, "%ld: all threads at rest (%u, main at \"%s\")\n", s->process->pid, threads,
+                point);
     }
 }
 
-void session_outcome(const struct session *s, const struct options *options, const char *outcome, double ms) {
+void session_outcome(const struct session *s, const struct options *options, const char *outcome,
+                     double ms) {
     if (options->json) {
         if (s->report[0])
             printf("%s\n", s->report);
@@ -101,6 +105,13 @@ void session_outcome(const struct session *s, const struct options *options, con
             printf("{\"outcome\":\"%s\",\"pid\":%ld}\n", outcome, s->process->pid);
     } else if (!strcmp(outcome, "committed")) {
         printf("%ld: committed in %.1f ms\n", s->process->pid, ms);
+        unsigned long long left, kept;
+        const char *audit = strstr(s->report, "\"audit\":{");
+        if (audit && sscanf(audit, "\"audit\":{\"pointersLeft\":%llu,\"pointersToKeptData\":%llu",
+                            &left, &kept) == 2)
+            printf("%ld: audit: %llu pointer(s) to the old version remain, %llu to its data that "
+                   "stays mapped\n",
+                   s->process->pid, left, kept);
     } else {
         printf("%ld: %s\n", s->process->pid, outcome);
     }
@@ -119,12 +130,15 @@ static void list_one(void *context, const struct process *p) {
 
 void list_processes(const struct options *options) {
     if (!options->json)
-        printf("%7s  %-20s  %7s  %-14s  %s\n", "PID", "PROGRAM", "UPDATES", "LAST OUTCOME", "VERSION");
+        printf("%7s  %-20s  %7s  %-14s  %s\n", "PID", "PROGRAM", "UPDATES", "LAST OUTCOME",
+               "VERSION");
     process_each(list_one, (void *)options);
 }
 
 void show_status(const struct options *options, const struct process *p) {
-    const char *request = p->request_active ? "under way" : p->request_waits ? "waits for an update point" : "none";
+    const char *request = p->request_active  ? "under way"
+                          : p->request_waits ? "waits for an update point"
+                                             : "none";
     if (options->json) {
         printf("{\"pid\":%ld,", p->pid);
         print_string("program", p->program);
@@ -139,7 +153,8 @@ void show_status(const struct options *options, const struct process *p) {
         printf("}\n");
         return;
     }
-    printf("process    %ld (%s)\nversion    %s\nbuild-id   %s\nupdates    %u\noutcome    %s\nrequest    %s\n", p->pid,
-           p->program, p->version, p->build_id[0] ? p->build_id : "-", p->updates,
+    printf("process    %ld (%s)\nversion    %s\nbuild-id   %s\nupdates    %u\noutcome    "
+           "%s\nrequest    %s\n",
+           p->pid, p->program, p->version, p->build_id[0] ? p->build_id : "-", p->updates,
            p->outcome[0] ? p->outcome : "-", request);
 }

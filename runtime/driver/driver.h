@@ -52,7 +52,8 @@ void record_find_directory(void);
 int record_write(void);
 void record_remove(void);
 
-/* One line on standard error: what went wrong and what to do. `code` is a number of kitsune_errors.def. */
+/* One line on standard error: what went wrong and what to do. `code` is a number of
+ * kitsune_errors.def. */
 void driver_complain(int code, ...);
 
 #endif

@@ -1,7 +1,9 @@
 /*
- * exits.c - exit handlers of the program, kept so that an update can redirect them to the next version.
+ * exits.c - exit handlers of the program, kept so that an update can redirect them to the next
+ * version.
  *
- * libc holds, in its own order, one handler of the driver for each; that one calls what the entry names when the time comes.
+ * libc holds, in its own order, one handler of the driver for each; that one calls what the entry
+ * names when the time comes.
  */
 #define _GNU_SOURCE
 #include <stdlib.h>

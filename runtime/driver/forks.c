@@ -1,8 +1,9 @@
 /*
- * forks.c - the program's pthread_atfork() handlers, kept so that an update can redirect them to the next version.
+ * forks.c - the program's pthread_atfork() handlers, kept so that an update can redirect them to
+ * the next version.
  *
- * libc knows one set of handlers, the driver's, which run the program's in the order that POSIX says: prepare latest first, parent and
- * child in the order of registration.
+ * libc knows one set of handlers, the driver's, which run the program's in the order that POSIX
+ * says: prepare latest first, parent and child in the order of registration.
  */
 #include <pthread.h>
 

@@ -1,9 +1,10 @@
 /*
  * main.c - kitsune-driver: hosts a program so that it can be updated while it runs.
  *
- * It loads the first version, offers it the host interface, installs the handler of the request signal and calls its
- * main. From then on it only answers calls of the runtime. It never changes while the program runs, so it decides nothing that a
- * later version might want to decide otherwise.
+ * It loads the first version, offers it the host interface, installs the handler of the request
+ * signal and calls its main. From then on it only answers calls of the runtime. It never changes
+ * while the program runs, so it decides nothing that a later version might want to decide
+ * otherwise.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -80,7 +81,8 @@ static void at_exit(void) {
     record_remove();
 }
 
-/* Loads by the real path: what debuggers show, and what stays true when the program changes directory. */
+/* Loads by the real path: what debuggers show, and what stays true when the program changes
+ * directory. */
 static void *load(const char *given, char *path) {
     if (!realpath(given, path)) {
         driver_complain(6002, given, strerror(errno));
@@ -115,13 +117,15 @@ static void set_names(const struct driver_options *options) {
 static void install_handler(void) {
     struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     sigemptyset(&action.sa_mask);
-    /* No SA_RESTART: calls that block return EINTR, so that the program comes to its update point. */
+    /* No SA_RESTART: calls that block return EINTR, so that the program comes to its update point.
+     */
     sigaction(driver_state->signal, &action, NULL);
 }
 
 /*
- * Run directly: an entry of the environment, put there by the program's own entry, names its file; it is taken out. It stands first,
- * unless a shell script came between; in a set-user-id program only the first is believed.
+ * Run directly: an entry of the environment, put there by the program's own entry, names its file;
+ * it is taken out. It stands first, unless a shell script came between; in a set-user-id program
+ * only the first is believed.
  */
 static const char *take_exec_path(void) {
     static char path[PATH_MAX];

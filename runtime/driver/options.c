@@ -35,8 +35,8 @@ static const char help[] =
     "An executable built by kcc starts itself under the driver; run it with KITSUNE=off in the\n"
     "environment to switch updating off.\n";
 
-static const char *const fault_names[KT_FAULT_COUNT] = {
-    "none", "request", "verify", "quiesce", "load", "start", "migrate", "commit"};
+static const char *const fault_names[KT_FAULT_COUNT] = {"none", "request", "verify",  "quiesce",
+                                                        "load", "start",   "migrate", "commit"};
 
 static void usage(const char *problem, const char *what) __attribute__((noreturn));
 static void usage(const char *problem, const char *what) {

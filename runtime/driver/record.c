@@ -1,8 +1,10 @@
 /*
- * record.c - the small file by which doupd finds this process: version, build-id, updates so far, signal.
+ * record.c - the small file by which doupd finds this process: version, build-id, updates so far,
+ * signal.
  *
- * Written by rename, so that a reader sees it whole; written anew after each update and in forked children (there
- * with system calls only); removed at exit. A process that was killed leaves a stale one: the start time in it tells.
+ * Written by rename, so that a reader sees it whole; written anew after each update and in forked
+ * children (there with system calls only); removed at exit. A process that was killed leaves a
+ * stale one: the start time in it tells.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -38,7 +40,8 @@ static void add_number(struct text *t, unsigned long long n) {
 static void add_line(struct text *t, const char *field, const char *value) {
     add(t, field);
     add(t, " ");
-    /* A line feed in a path would end the field: such a version has no usable record, it still runs. */
+    /* A line feed in a path would end the field: such a version has no usable record, it still
+     * runs. */
     for (const char *p = value; *p; p++)
         if (*p == '\n')
             value = "?";
@@ -53,7 +56,8 @@ static void add_number_line(struct text *t, const char *field, unsigned long lon
     add(t, "\n");
 }
 
-/* Field 22 of /proc/self/stat (proc(5)): when this process started, in clock ticks. 0 if unreadable. */
+/* Field 22 of /proc/self/stat (proc(5)): when this process started, in clock ticks. 0 if
+ * unreadable. */
 static unsigned long long start_time(void) {
     char buffer[1024];
     int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);

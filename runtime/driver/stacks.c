@@ -1,9 +1,10 @@
 /*
  * stacks.c - the two stacks that versions run on in turn.
  *
- * Stack 0 is the process's own, from the driver's frame down; stack 1 is mapped, as large as the limit for stacks, with
- * a guard page. While a version starts up, the frames of the one before stay as they were on the other stack. Everything about
- * contexts is behind two functions: run on the other stack, return to the old one.
+ * Stack 0 is the process's own, from the driver's frame down; stack 1 is mapped, as large as the
+ * limit for stacks, with a guard page. While a version starts up, the frames of the one before stay
+ * as they were on the other stack. Everything about contexts is behind two functions: run on the
+ * other stack, return to the old one.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -24,7 +25,8 @@ enum { DEFAULT_STACK_BYTES = 8 << 20, OWN_STACK_MARGIN = 4096 };
 static struct kt_extent stacks[2]; /* of stack 0 only the upper end is fixed: the kernel grows it */
 static size_t page_size;
 static int current;
-/* Where each stack was left, and the context to enter. In the shared state, which no migration sweeps: the registers in it are the old version's. */
+/* Where each stack was left, and the context to enter. In the shared state, which no migration
+ * sweeps: the registers in it are the old version's. */
 static ucontext_t *left;
 static int return_code;
 static struct {
@@ -48,7 +50,8 @@ int stacks_create(void *top_of_own_stack) {
     return left ? 0 : ENOMEM;
 }
 
-/* The mapped stack is made when the first update needs it: a program that is never updated has none. */
+/* The mapped stack is made when the first update needs it: a program that is never updated has
+ * none. */
 static int map_second_stack(void) {
     if (stacks[1].hi)
         return 0;
@@ -98,7 +101,8 @@ static void on_new_stack(void) {
     abort(); /* entries do not return: they exit */
 }
 
-/* Registers that calls preserve hold whatever the version that leaves had in them: not for the next one's stack. */
+/* Registers that calls preserve hold whatever the version that leaves had in them: not for the next
+ * one's stack. */
 static void clear_registers(ucontext_t *context) {
 #if defined(__x86_64__)
     static const int preserved[] = {REG_RBX, REG_RBP, REG_R12, REG_R13, REG_R14, REG_R15};

@@ -1,8 +1,9 @@
 /*
- * state.c - the memory of the driver that versions share: one mapping, a bump allocator behind the state itself.
+ * state.c - the memory of the driver that versions share: one mapping, a bump allocator behind the
+ * state itself.
  *
- * Everything that outlives versions lies in this mapping, so that the migration's sweep can be told to leave it alone
- * with one range.
+ * Everything that outlives versions lies in this mapping, so that the migration's sweep can be told
+ * to leave it alone with one range.
  */
 #include <errno.h>
 #include <stdalign.h>

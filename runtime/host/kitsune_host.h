@@ -124,6 +124,8 @@ struct kt_handover {
     uint32_t phase;      /* enum kt_fault: how far the update has come */
     uint32_t by_program; /* asked for by kitsune_signal_update(), not by doupd */
     uint64_t answer_inode;
+    uint32_t log_was_open; /* by the program: an update leaves no descriptor behind */
+    uint32_t unused;
     char nonce[40];
     char request_directory[PATH_MAX];
 
@@ -161,6 +163,7 @@ struct kt_fork_entry {
 struct kt_kept_range {
     uintptr_t lo, hi;
     void *handle;
+    uintptr_t unwind; /* of an object: its unwind table, to which the dynamic linker points */
 };
 
 enum { KT_MAX_KEPT = 512 };

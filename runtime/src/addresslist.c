@@ -1,5 +1,6 @@
 /*
- * addresslist.c - lists of heap addresses that only a foreign library holds (struct kitsune_heaplist).
+ * addresslist.c - lists of heap addresses that only a foreign library holds (struct
+ * kitsune_heaplist).
  *
  * Ordinary heap memory of the program: the lists migrate as any other data of it.
  */
@@ -57,7 +58,8 @@ KT_PUBLIC void kitsune_heaplist_free(struct kitsune_heaplist *list) {
     list->head = NULL;
 }
 
-KT_PUBLIC struct kitsune_heaplist_entry *kitsune_heaplist_begin(const struct kitsune_heaplist *list) {
+KT_PUBLIC struct kitsune_heaplist_entry *
+kitsune_heaplist_begin(const struct kitsune_heaplist *list) {
     return list->head ? list->head->next : NULL;
 }
 
@@ -65,11 +67,13 @@ KT_PUBLIC struct kitsune_heaplist_entry *kitsune_heaplist_end(const struct kitsu
     return list->head;
 }
 
-KT_PUBLIC struct kitsune_heaplist_entry *kitsune_heaplist_last(const struct kitsune_heaplist *list) {
+KT_PUBLIC struct kitsune_heaplist_entry *
+kitsune_heaplist_last(const struct kitsune_heaplist *list) {
     return list->head ? list->head->prev : NULL;
 }
 
-KT_PUBLIC struct kitsune_heaplist_entry *kitsune_heaplist_next(const struct kitsune_heaplist_entry *entry) {
+KT_PUBLIC struct kitsune_heaplist_entry *
+kitsune_heaplist_next(const struct kitsune_heaplist_entry *entry) {
     return entry->next;
 }
 

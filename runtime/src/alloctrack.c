@@ -1,8 +1,10 @@
 /*
- * alloctrack.c - blocks whose extent the runtime knows (kitsune_malloc), found by any address within them.
+ * alloctrack.c - blocks whose extent the runtime knows (kitsune_malloc), found by any address
+ * within them.
  *
- * One index for all versions, in mapped memory behind the driver's state: a hash table of pages, each with a chain of the blocks that touch it.
- * A block that spans several pages stands in several chains. The commit moves the entries of blocks that moved.
+ * One index for all versions, in mapped memory behind the driver's state: a hash table of pages,
+ * each with a chain of the blocks that touch it. A block that spans several pages stands in several
+ * chains. The commit moves the entries of blocks that moved.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -56,7 +58,8 @@ static struct tracked *index_of_blocks(void) {
 }
 
 static struct kitsune_alarea **chain(const struct tracked *t, uintptr_t page) {
-    return &t->buckets[(size_t)(((page * UINT64_C(0x9E3779B97F4A7C15)) >> 32) & (t->n_buckets - 1))];
+    return &t->buckets[(size_t)(((page * UINT64_C(0x9E3779B97F4A7C15)) >> 32) &
+                                (t->n_buckets - 1))];
 }
 
 static struct kitsune_alarea *new_entry(struct tracked *t) {
@@ -75,7 +78,8 @@ static struct kitsune_alarea *new_entry(struct tracked *t) {
 
 static void grow(struct tracked *t) {
     struct tracked larger = {.n_buckets = t->n_buckets * 4};
-    if (t->n_entries < t->n_buckets || !(larger.buckets = map(larger.n_buckets * sizeof *larger.buckets)))
+    if (t->n_entries < t->n_buckets ||
+        !(larger.buckets = map(larger.n_buckets * sizeof *larger.buckets)))
         return;
     for (size_t i = 0; i < t->n_buckets; i++)
         for (struct kitsune_alarea *e = t->buckets[i], *next; e; e = next) {

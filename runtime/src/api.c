@@ -1,9 +1,10 @@
 /*
  * api.c - makes the whole public interface part of every version.
  *
- * A linker takes from an archive only the members that something refers to. Transformer libraries call the interface of the version
- * that they are loaded for, which may itself use less of it: so one function of each member that nothing else brings
- * along is named here, and the version's entry (init.c) names this table.
+ * A linker takes from an archive only the members that something refers to. Transformer libraries
+ * call the interface of the version that they are loaded for, which may itself use less of it: so
+ * one function of each member that nothing else brings along is named here, and the version's entry
+ * (init.c) names this table.
  */
 #include "kitsune.h"
 #include "kitsune_pair.h"

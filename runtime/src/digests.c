@@ -23,7 +23,8 @@ static bool parse_hex(const char *text, uint64_t *value) {
     return true;
 }
 
-/* `V key 0123456789abcdef refs`. A key may hold spaces (a file's name): the fields are taken from the end. */
+/* `V key 0123456789abcdef refs`. A key may hold spaces (a file's name): the fields are taken from
+ * the end. */
 static bool parse_line(struct kt_digest_line *line, const char *text, size_t length) {
     if (length < 2 + 1 + 1 + 16 + 1 + 1 || (text[0] != 'V' && text[0] != 'T') || text[1] != ' ')
         return false;
@@ -135,7 +136,8 @@ static bool same_lines(const struct kt_digest_line *a, size_t n_a, const struct 
 }
 
 /* Whether a tag among the line's references is marked. */
-static bool reaches_difference(const struct kt_digests *digests, const struct kt_digest_line *line) {
+static bool reaches_difference(const struct kt_digests *digests,
+                               const struct kt_digest_line *line) {
     const char *p = line->refs, *end = p + line->refs_length;
     while (p < end) {
         const char *comma = memchr(p, ',', (size_t)(end - p));
@@ -173,7 +175,8 @@ static void mark_own_differences(struct kt_digests *digests, const struct kt_dig
 }
 
 static void propagate(struct kt_digests *digests) {
-    /* To the fixed point; alternating directions keeps the number of passes low whatever the order of names. */
+    /* To the fixed point; alternating directions keeps the number of passes low whatever the order
+     * of names. */
     for (bool changed = true, forward = true; changed; forward = !forward) {
         changed = false;
         for (size_t step = 0; step < digests->count; step++) {

@@ -1,8 +1,9 @@
 /*
  * dynamic_objects.c - loading a file as an object of its own, and knowing what was loaded.
  *
- * dlopen() takes an object for loaded already if its name or its inode is known. A name that is taken by another file gets another spelling;
- * a file that is loaded already (the same version again) is loaded from a copy in memory.
+ * dlopen() takes an object for loaded already if its name or its inode is known. A name that is
+ * taken by another file gets another spelling; a file that is loaded already (the same version
+ * again) is loaded from a copy in memory.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -34,7 +35,8 @@ static int look(struct dl_phdr_info *info, size_t size, void *context) {
     return 0;
 }
 
-/* A spelling of the path that no loaded object has: more and more "./" before the last component. */
+/* A spelling of the path that no loaded object has: more and more "./" before the last component.
+ */
 static bool spell(const char *path, char *out, size_t size) {
     const char *slash = strrchr(path, '/');
     int n = slash ? (int)(slash + 1 - path) : 0;
@@ -75,7 +77,8 @@ static int copy_to_memory(int from, const char *path) {
 }
 
 /* NULL without a failure: the very file is loaded already. */
-static void *open_spelled(const char *path, enum kt_error error, const char *shown, struct kt_failure *failure) {
+static void *open_spelled(const char *path, enum kt_error error, const char *shown,
+                          struct kt_failure *failure) {
     char spelled[PATH_MAX + 160];
     if (!spell(path, spelled, sizeof spelled)) {
         kt_fail(failure, error, shown, "too many versions of that name are loaded");
@@ -100,13 +103,15 @@ static bool unchanged(const char *path, const struct stat *checked) {
            now.st_mtim.tv_nsec == checked->st_mtim.tv_nsec;
 }
 
-void *kt_load_fresh(const char *path, int descriptor, enum kt_error error, struct kt_failure *failure) {
+void *kt_load_fresh(const char *path, int descriptor, enum kt_error error,
+                    struct kt_failure *failure) {
     struct stat checked;
     if (fstat(descriptor, &checked) || !unchanged(path, &checked)) {
         kt_fail(failure, KT_VERSION_CHANGED, path);
         return NULL;
     }
-    /* By its own name, so that debuggers find it; the name must still mean the file that was checked. */
+    /* By its own name, so that debuggers find it; the name must still mean the file that was
+     * checked. */
     void *handle = open_spelled(path, error, path, failure);
     if (handle && !unchanged(path, &checked)) {
         dlclose(handle);
@@ -137,7 +142,8 @@ static int describe(struct dl_phdr_info *info, size_t size, void *context) {
         const ElfW(Phdr) *p = &info->dlpi_phdr[i];
         uintptr_t lo = info->dlpi_addr + p->p_vaddr;
         if (p->p_type == PT_LOAD) {
-            uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE) - 1, hi = (lo + p->p_memsz + page) & ~page;
+            uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE) - 1,
+                      hi = (lo + p->p_memsz + page) & ~page;
             if (!v->image.hi || lo < v->image.lo)
                 v->image.lo = lo & ~page;
             if (hi > v->image.hi)
@@ -173,7 +179,8 @@ static void add_read_only(struct kt_version *v, const struct kt_elf_section *s) 
         v->read_only[v->n_read_only++] = (struct kt_extent){lo, lo + s->size};
 }
 
-/* Without the file: what lies between code and unwind tables in the last segment that can only be read. */
+/* Without the file: what lies between code and unwind tables in the last segment that can only be
+ * read. */
 static int guess_read_only(struct dl_phdr_info *info, size_t size, void *context) {
     (void)size;
     struct search *s = context;
@@ -209,7 +216,8 @@ void kt_find_read_only(struct kt_version *version) {
         struct kt_elf_section s;
         bool same = build_id[0] && !strcmp(build_id, version->build_id);
         for (size_t i = 0; same && i < kt_elf_section_count(&elf); i++)
-            if (kt_elf_section(&elf, i, &s) && (s.flags & SHF_ALLOC) && starts_with(s.name, ".rodata"))
+            if (kt_elf_section(&elf, i, &s) && (s.flags & SHF_ALLOC) &&
+                starts_with(s.name, ".rodata"))
                 add_read_only(version, &s);
         kt_elf_close(&elf);
     }
@@ -225,9 +233,9 @@ static void nothing(void) {
 }
 
 /*
- * The dynamic linker reads DT_FINI and DT_FINI_ARRAYSZ when it closes an object, from the object's own dynamic section: what it finds
- * there is changed, so that neither dlclose() nor exit runs the program's destructors. They belong to a program that
- * goes on in another version.
+ * The dynamic linker reads DT_FINI and DT_FINI_ARRAYSZ when it closes an object, from the object's
+ * own dynamic section: what it finds there is changed, so that neither dlclose() nor exit runs the
+ * program's destructors. They belong to a program that goes on in another version.
  */
 void kt_disarm_finalizers(struct kt_version *version) {
     ElfW(Dyn) *d = version->map->l_ld;

@@ -177,8 +177,7 @@ static int read_dynamic(struct kt_elf *elf, struct kt_failure *failure) {
         count = sysv[1];
     elf->strings = kt_elf_at(elf, strings, strings_size);
     elf->strings_size = strings_size;
-    elf->symbols =
-        count < UINT32_MAX ? kt_elf_at(elf, symbols, count * sizeof(Elf64_Sym)) : NULL;
+    elf->symbols = count < UINT32_MAX ? kt_elf_at(elf, symbols, count * sizeof(Elf64_Sym)) : NULL;
     elf->n_symbols = count;
     if (!elf->strings || !elf->symbols || (uintptr_t)elf->symbols % 8 || !strings_size ||
         elf->strings[strings_size - 1])
@@ -186,22 +185,28 @@ static int read_dynamic(struct kt_elf *elf, struct kt_failure *failure) {
     return 0;
 }
 
-/* Sections may be missing (they are not needed to load); what is there must be sound to be used. */
-static void find_sections(struct kt_elf *elf) {
+/* Sections may be missing (they are not needed to load), but not cut off; what is there must be
+ * sound to be used. */
+static int find_sections(struct kt_elf *elf, struct kt_failure *failure) {
     const Elf64_Ehdr *h = elf->header;
+    if (h->e_shoff && h->e_shnum &&
+        !within(elf, h->e_shoff, (uint64_t)h->e_shnum * sizeof(Elf64_Shdr)))
+        return kt_fail(failure, KT_TRUNCATED, elf->name,
+                       "it ends before the section headers that its header promises");
     if (!h->e_shoff || !h->e_shnum || h->e_shentsize != sizeof(Elf64_Shdr) || h->e_shoff % 8 ||
         !within(elf, h->e_shoff, (uint64_t)h->e_shnum * sizeof(Elf64_Shdr)) ||
         h->e_shstrndx >= h->e_shnum)
-        return;
+        return 0;
     const Elf64_Shdr *sections = (const Elf64_Shdr *)(elf->data + h->e_shoff);
     const Elf64_Shdr *names = &sections[h->e_shstrndx];
     if (names->sh_type != SHT_STRTAB || !names->sh_size ||
         !within(elf, names->sh_offset, names->sh_size) ||
         elf->data[names->sh_offset + names->sh_size - 1])
-        return;
+        return 0;
     elf->sections = sections;
     elf->section_names = (const char *)elf->data + names->sh_offset;
     elf->section_names_size = names->sh_size;
+    return 0;
 }
 
 int kt_elf_open_memory(struct kt_elf *elf, const void *data, size_t size, const char *name,
@@ -216,7 +221,7 @@ int kt_elf_open_memory(struct kt_elf *elf, const void *data, size_t size, const 
     if (!error)
         error = read_dynamic(elf, failure);
     if (!error)
-        find_sections(elf);
+        error = find_sections(elf, failure);
     return error;
 }
 

@@ -1,9 +1,9 @@
 /*
  * elf_file.h - reading an ELF file without loading it.
  *
- * Every access is checked against the file's size: a truncated or hostile file gives an error or "not there", never a read
- * outside. The file is seen as it would be mapped: addresses are virtual addresses, and pointers are what the
- * relocations that need no other object will make of them.
+ * Every access is checked against the file's size: a truncated or hostile file gives an error or
+ * "not there", never a read outside. The file is seen as it would be mapped: addresses are virtual
+ * addresses, and pointers are what the relocations that need no other object will make of them.
  */
 #ifndef KT_ELF_FILE_H
 #define KT_ELF_FILE_H
@@ -49,7 +49,8 @@ struct kt_elf_section {
     const char *name;
 };
 
-/* Maps the file behind `fd` and checks it as a shared object of this machine. Returns 0 or a KT error. */
+/* Maps the file behind `fd` and checks it as a shared object of this machine. Returns 0 or a KT
+ * error. */
 int kt_elf_open(struct kt_elf *elf, int fd, const char *name, struct kt_failure *failure);
 /* The same for bytes in memory, which must stay. */
 int kt_elf_open_memory(struct kt_elf *elf, const void *data, size_t size, const char *name,
@@ -60,17 +61,20 @@ void kt_elf_close(struct kt_elf *elf);
 const void *kt_elf_at(const struct kt_elf *elf, uint64_t address, uint64_t size);
 /* The NUL-terminated string there, or NULL. */
 const char *kt_elf_string_at(const struct kt_elf *elf, uint64_t address);
-/* The pointer that loading will leave at `address`, relative to the load address. False: unknown. */
+/* The pointer that loading will leave at `address`, relative to the load address. False: unknown.
+ */
 bool kt_elf_pointer(struct kt_elf *elf, uint64_t address, uint64_t *value);
 
 size_t kt_elf_section_count(const struct kt_elf *elf);
 bool kt_elf_section(const struct kt_elf *elf, size_t index, struct kt_elf_section *section);
-bool kt_elf_find_section(const struct kt_elf *elf, const char *name, struct kt_elf_section *section);
+bool kt_elf_find_section(const struct kt_elf *elf, const char *name,
+                         struct kt_elf_section *section);
 
 /* The dynamic symbol that the file defines, or NULL. */
 const Elf64_Sym *kt_elf_dynamic_symbol(const struct kt_elf *elf, const char *name);
 /* Symbol `index` of .symtab and its name; false past its end or if there is none. */
-bool kt_elf_symbol(const struct kt_elf *elf, size_t index, const Elf64_Sym **symbol, const char **name);
+bool kt_elf_symbol(const struct kt_elf *elf, size_t index, const Elf64_Sym **symbol,
+                   const char **name);
 
 /* The GNU build-id in hexadecimal; false if there is none. */
 bool kt_elf_build_id(const struct kt_elf *elf, char *text, size_t size);

@@ -1,8 +1,8 @@
 /*
  * elf_relocations.c - what the pointers in a shared object's data will be once it is loaded.
  *
- * Only relocations that the object itself resolves are taken: relative ones (RELA and RELR) and those against symbols that it
- * defines. That covers registrations, keys and transformer tables.
+ * Only relocations that the object itself resolves are taken: relative ones (RELA and RELR) and
+ * those against symbols that it defines. That covers registrations, keys and transformer tables.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -99,8 +99,7 @@ static void read_relocations(struct kt_elf *elf) {
     size_t n_relr = relr_table ? add_relr(elf, relr_table, relr_size / 8, NULL) : 0;
     if (!(n_rela + n_relr))
         return;
-    elf->relocations =
-        kt_arena_allocate(&elf->arena, (n_rela + n_relr) * sizeof *elf->relocations);
+    elf->relocations = kt_arena_allocate(&elf->arena, (n_rela + n_relr) * sizeof *elf->relocations);
     if (!elf->relocations)
         return;
     if (rela_table)

@@ -1,9 +1,11 @@
 /*
- * engine.c - begin and end of a migration, the work list, the journal of writes into old memory, errors.
+ * engine.c - begin and end of a migration, the work list, the journal of writes into old memory,
+ * errors.
  *
- * Guarantees: after kt_engine_abandon() every byte of old memory that the engine or an in-place transformer wrote is as before,
- * and all new objects are released; after kt_engine_commit() all old objects that moved are released, in address order, each once. Nothing of the engine
- * stays in either case. After the first failure nothing more is transformed.
+ * Guarantees: after kt_engine_abandon() every byte of old memory that the engine or an in-place
+ * transformer wrote is as before, and all new objects are released; after kt_engine_commit() all
+ * old objects that moved are released, in address order, each once. Nothing of the engine stays in
+ * either case. After the first failure nothing more is transformed.
  */
 #define _GNU_SOURCE
 #include "engine_internal.h"
@@ -20,6 +22,8 @@
 #define RING_AHEAD 12
 /* Elements of an array that are filled before other work gets its turn. */
 #define PIECE 64
+/* Elements whose targets are fetched together. */
+#define BATCH 16
 
 struct kt_engine *kt_engine_current;
 
@@ -72,7 +76,8 @@ static size_t object_size(void *context, uint32_t number, uintptr_t old) {
     return size != 0 ? size : 1;
 }
 
-/* New objects come from where malloc allocates now; forwarding values reach 32 GiB from the base. */
+/* New objects come from where malloc allocates now; forwarding values reach 32 GiB from the base.
+ */
 static uintptr_t forward_base(const struct kt_heap *heap) {
     void *probe = malloc(64);
     uintptr_t p = (uintptr_t)probe, reach = (uintptr_t)16 << 30;
@@ -85,8 +90,8 @@ static uintptr_t forward_base(const struct kt_heap *heap) {
 int kt_engine_begin(const struct kt_engine_config *config) {
     if (kt_engine_current != NULL)
         return -EBUSY;
-    struct kt_engine *e = mmap(NULL, sizeof *e, PROT_READ | PROT_WRITE,
-                               MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct kt_engine *e =
+        mmap(NULL, sizeof *e, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (e == MAP_FAILED)
         return -ENOMEM;
     e->config = *config;
@@ -159,9 +164,10 @@ uint32_t kt_engine_type_slow(struct kt_engine *e, const struct kt_type *type, co
                             : e->config.resolve_old(e->config.translate_context, type->release_key);
         memcpy(&info->release, &release, sizeof release);
         if (release == NULL) {
-            kt_migration_fail(KT_CODE_ALLOCATOR,
-                              "%s, reached by %s: its release function '%s' is not in the old version",
-                              type->name, path, type->release_key);
+            kt_migration_fail(
+                KT_CODE_ALLOCATOR,
+                "%s, reached by %s: its release function '%s' is not in the old version",
+                type->name, path, type->release_key);
             return KT_TYPE_NONE;
         }
     }
@@ -185,8 +191,8 @@ static bool note(struct kt_engine *e, uintptr_t slot, uint64_t value) {
     return true;
 }
 
-/* Byte-wise where it has to be. Not through memcpy, and not under the address sanitizer's eyes: the sweep also writes
- * words of memory that is nobody's. */
+/* Byte-wise where it has to be. Not through memcpy, and not under the address sanitizer's eyes: the
+ * sweep also writes words of memory that is nobody's. */
 __attribute__((no_sanitize("address"))) static uint64_t exchange(char *slot, uint64_t value,
                                                                  size_t length) {
     uint64_t before = 0;
@@ -254,22 +260,30 @@ static void undo(struct kt_engine *e) {
 
 /* The work list. */
 
-/* Fetches what the words of an object that is about to be filled point to: the block's header, its start, and its marks. */
-static inline void prefetch_targets(struct kt_engine *e, const char *object, size_t size) {
+/* Fetches what the words of an object that is about to be filled point to: the block's header and
+ * start, and its marks. The marks are loaded, not prefetched: processors drop prefetches when many
+ * are under way, and several loads at once are what hides their latency. The result is of no
+ * interest. */
+static inline uint32_t fetch_targets(const struct kt_engine *e, const char *object, size_t size) {
     uintptr_t lo = e->heap.main_lo, length = e->heap.main_hi - lo;
     size_t words = size / sizeof(uintptr_t);
+    uint32_t sum = 0;
     if (((uintptr_t)object & 7) != 0)
-        return;
+        return 0;
     if (words > 8)
         words = 8;
     for (size_t i = 0; i < words; i++) {
         uintptr_t p = ((const uintptr_t *)(const void *)object)[i];
-        if (p - lo < length) {
-            __builtin_prefetch((const char *)p - 8);
-            __builtin_prefetch((const char *)p + 40);
-            kt_forward_prefetch(&e->forward, p);
-        }
+        if (p - lo >= length)
+            continue;
+        __builtin_prefetch((const char *)p - 8);
+        __builtin_prefetch((const char *)p + 40);
+        const struct kt_shadow *shadow = kt_forward_shadow(&e->forward, p);
+        if (shadow != NULL)
+            sum += *(const volatile uint8_t *)&shadow->code[kt_granule(p)] +
+                   *(const volatile uint32_t *)&shadow->forward[kt_granule(p)];
     }
+    return sum;
 }
 
 static void fill(struct kt_engine *e, struct kt_work *work) {
@@ -289,17 +303,17 @@ static void fill(struct kt_engine *e, struct kt_work *work) {
         }
         *rest = (struct kt_work){type, old + n * old_size, new_ + n * new_size, work->count - n};
     }
-    for (size_t i = 0; i < n && i < RING_AHEAD; i++)
-        prefetch_targets(e, old + i * old_size, old_size);
     for (size_t i = 0; i < n; i++, old += old_size, new_ += new_size) {
-        if (i + RING_AHEAD < n)
-            prefetch_targets(e, old + RING_AHEAD * old_size, old_size);
+        if (i % BATCH == 0)
+            for (size_t j = 0; j < BATCH && i + j < n; j++)
+                fetch_targets(e, old + j * old_size, old_size);
         type->content(type, old, new_);
     }
 }
 
-/* Objects pass through a ring between the list and their filling, so that they, and then what they point to, have
- * been fetched by the time they are needed. The list itself stays last in, first out, and so short. */
+/* Objects pass through a ring between the list and their filling, so that they, and then what they
+ * point to, have been fetched by the time they are needed. The list itself stays last in, first
+ * out, and so short. */
 void kt_engine_run(struct kt_engine *e) {
     bool outer = e->draining;
     e->draining = true;
@@ -314,7 +328,7 @@ void kt_engine_run(struct kt_engine *e) {
             break;
         if (e->ring_n > RING_AHEAD) {
             const struct kt_work *ahead = &e->ring[(e->ring_head + RING_AHEAD) % KT_RING];
-            prefetch_targets(e, ahead->old, ahead->type->old_size);
+            fetch_targets(e, ahead->old, ahead->type->old_size);
         }
         struct kt_work work = e->ring[e->ring_head];
         e->ring_head = (e->ring_head + 1) % KT_RING;
@@ -350,7 +364,8 @@ static void release_old(void *context, const struct kt_place *place, bool pinned
         free((void *)place->old);
 }
 
-/* What the new version's own allocator made goes to the new version's counterpart of the release function. */
+/* What the new version's own allocator made goes to the new version's counterpart of the release
+ * function. */
 static void release_new(void *context, const struct kt_place *place, bool pinned) {
     struct kt_engine *e = context;
     const struct kt_typeinfo *info = &e->types[place->type];

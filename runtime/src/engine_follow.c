@@ -1,18 +1,22 @@
 /*
  * engine_follow.c - the steps of the walk: what generated transformers call for each pointer.
  *
- * kt_follow() decides what an address is, in this order: an object visited before; a place in the old image or in a variable's or noted local's
- * region; a heap block. An address that is none of these may lie inside an object that the walk has yet to reach: it is kept
- * as it is and settled after the walk (the sweep then rewrites the word). Guarantees: one old object becomes one new object; old
- * memory is not written; an address that can't be decided in the end is a failure that names type and path, never a guess.
+ * kt_follow() decides what an address is, in this order: an object visited before; a place in the
+ * old image or in a variable's or noted local's region; a heap block. An address that is none of
+ * these may lie inside an object that the walk has yet to reach: it is kept as it is and settled
+ * after the walk (the sweep then rewrites the word). Guarantees: one old object becomes one new
+ * object; old memory is not written; an address that can't be decided in the end is a failure that
+ * names type and path, never a guess.
  */
 #define _GNU_SOURCE
 #include "engine_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-/* Beyond this many queued objects the caller's own loop waits for them, so that the list stays small. */
+/* Beyond this many queued objects the caller's own loop waits for them, so that the list stays
+ * small. */
 #define QUEUE_LIMIT 16384
 #define ONE_FLAG ((size_t)1 << 63)
 
@@ -22,154 +26,6 @@ static inline bool in_image(const struct kt_engine *e, uintptr_t p) {
 
 static const char *or_unknown(const char *path) {
     return path != NULL ? path : "(unknown path)";
-}
-
-/* Regions. */
-
-static int compare_regions(const void *a, const void *b) {
-    uintptr_t x = ((const struct kt_region *)a)->old, y = ((const struct kt_region *)b)->old;
-    return x < y ? -1 : x > y;
-}
-
-/* In place, without malloc (qsort may use it). */
-static void sort_regions(struct kt_region *list, size_t n) {
-    for (size_t gap = n / 2; gap > 0; gap = gap == 2 ? 1 : gap * 5 / 11) {
-        for (size_t i = gap; i < n; i++) {
-            struct kt_region moving = list[i];
-            size_t at = i;
-            for (; at >= gap && compare_regions(&list[at - gap], &moving) > 0; at -= gap)
-                list[at] = list[at - gap];
-            list[at] = moving;
-        }
-    }
-}
-
-int kt_engine_add_region(const void *old, size_t old_size, void *new_, size_t new_size,
-                         const struct kt_span *spans, uint32_t n_spans) {
-    struct kt_engine *e = kt_engine_current;
-    if (e == NULL)
-        return -1;
-    if (e->n_regions == e->regions_capacity) {
-        size_t capacity = e->regions_capacity != 0 ? e->regions_capacity * 2 : 256;
-        struct kt_region *list = kt_own_alloc(&e->own, capacity * sizeof *list);
-        if (list == NULL)
-            return -1;
-        if (e->n_regions != 0)
-            memcpy(list, e->regions, e->n_regions * sizeof *list);
-        e->regions = list;
-        e->regions_capacity = capacity;
-    }
-    uintptr_t lo = (uintptr_t)old;
-    e->regions_sorted =
-        e->n_regions == 0 || (e->regions_sorted && e->regions[e->n_regions - 1].old <= lo);
-    e->regions[e->n_regions++] =
-        (struct kt_region){lo, (uintptr_t)new_, old_size, new_size, spans, n_spans};
-    if (lo < e->regions_lo)
-        e->regions_lo = lo;
-    if (lo + old_size > e->regions_hi)
-        e->regions_hi = lo + old_size;
-    return 0;
-}
-
-/* `offset` in an old object -> in the new one. The start is the object itself, whatever became of its first field. */
-static bool translate_offset(const struct kt_span *spans, uint32_t n, size_t offset,
-                             size_t new_size, size_t *result) {
-    if (offset == 0 || n == 0) {
-        *result = offset;
-        return offset == 0 || offset < new_size;
-    }
-    uint32_t lo = 0, hi = n;
-    while (lo < hi) {
-        uint32_t mid = (lo + hi) / 2;
-        if ((size_t)spans[mid].old_offset + spans[mid].length <= offset)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    if (lo == n || offset < spans[lo].old_offset)
-        return false;
-    *result = offset - spans[lo].old_offset + spans[lo].new_offset;
-    return true;
-}
-
-enum kt_resolved kt_engine_resolve_region(struct kt_engine *e, uintptr_t p, uintptr_t *new_) {
-    if (p < e->regions_lo || p >= e->regions_hi)
-        return KT_RESOLVED_NOT;
-    if (!e->regions_sorted) {
-        sort_regions(e->regions, e->n_regions);
-        e->regions_sorted = true;
-    }
-    size_t lo = 0, hi = e->n_regions;
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        if (e->regions[mid].old <= p)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    if (lo == 0)
-        return KT_RESOLVED_NOT;
-    const struct kt_region *region = &e->regions[lo - 1];
-    size_t offset;
-    if (p - region->old >= region->old_size)
-        return KT_RESOLVED_NOT;
-    if (region->new_ == 0 || !translate_offset(region->spans, region->n_spans, p - region->old,
-                                               region->new_size, &offset))
-        return KT_RESOLVED_DROPPED;
-    *new_ = region->new_ + offset;
-    return KT_RESOLVED;
-}
-
-/* Where `p`, which lies in or at the end of `place`, went. */
-static enum kt_resolved resolve_in(const struct kt_engine *e, const struct kt_place *place,
-                                   uintptr_t p, uintptr_t *new_) {
-    if (place->new_ == place->old) {
-        *new_ = p;
-        return KT_RESOLVED_KEPT;
-    }
-    const struct kt_type *type = e->types[place->type].type;
-    size_t offset = p - place->old, element = 0, new_offset;
-    if (place->count > 1 && type->old_size != 0) {
-        element = offset / type->old_size;
-        offset %= type->old_size;
-    } else if (type->extent != NULL && offset >= type->old_size) {
-        /* Behind the fixed part: the flexible array moved with the end of the struct. */
-        size_t old_size, new_size;
-        type->extent((const void *)place->old, &old_size, &new_size);
-        if (!translate_offset(type->spans, type->n_spans, offset, new_size, &new_offset)) {
-            new_offset = offset - type->old_size + type->new_size;
-            if (new_offset >= new_size)
-                return KT_RESOLVED_DROPPED;
-        }
-        *new_ = place->new_ + new_offset;
-        return KT_RESOLVED;
-    }
-    if (!translate_offset(type->spans, type->n_spans, offset, type->new_size, &new_offset))
-        return KT_RESOLVED_DROPPED;
-    *new_ = place->new_ + element * type->new_size + new_offset;
-    return KT_RESOLVED;
-}
-
-enum kt_resolved kt_engine_resolve(struct kt_engine *e, uintptr_t p, uintptr_t *new_,
-                                   struct kt_place *place) {
-    struct kt_place found;
-    if (kt_forward_find(&e->forward, p, &found)) {
-        if (place != NULL)
-            *place = found;
-        return resolve_in(e, &found, p, new_);
-    }
-    if (place != NULL)
-        place->old = 0;
-    return kt_engine_resolve_region(e, p, new_);
-}
-
-void *kt_engine_lookup(const void *p) {
-    struct kt_engine *e = kt_engine_current;
-    uintptr_t new_;
-    if (e == NULL || p == NULL)
-        return NULL;
-    enum kt_resolved how = kt_engine_resolve(e, (uintptr_t)p, &new_, NULL);
-    return how == KT_RESOLVED || how == KT_RESOLVED_KEPT ? (void *)new_ : NULL;
 }
 
 /* An address of the old image, by the embedder's symbols. False: the caller keeps the address. */
@@ -262,11 +118,12 @@ static uintptr_t visit(struct kt_engine *e, const struct kt_type *type, uintptr_
     if (place.size == 0)
         place.size = 1;
     if (!in_place) {
-        void *new_ = allocate(type, new_size * place.allocated != 0 ? new_size * place.allocated : 1);
+        void *new_ =
+            allocate(type, new_size * place.allocated != 0 ? new_size * place.allocated : 1);
         if (new_ == NULL) {
-            kt_migration_fail(KT_CODE_NO_MEMORY, "no memory for a new %s (%lu bytes), reached by %s",
-                              type->name, (unsigned long)(new_size * place.allocated),
-                              or_unknown(path));
+            kt_migration_fail(KT_CODE_NO_MEMORY,
+                              "no memory for a new %s (%lu bytes), reached by %s", type->name,
+                              (unsigned long)(new_size * place.allocated), or_unknown(path));
             return old;
         }
         place.new_ = (uintptr_t)new_;
@@ -318,7 +175,7 @@ static uintptr_t revisit(struct kt_engine *e, const struct kt_type *type, uintpt
         return old;
     }
     uintptr_t new_;
-    enum kt_resolved how = resolve_in(e, place, old, &new_);
+    enum kt_resolved how = kt_engine_resolve_in(e, place, old, &new_);
     if (how == KT_RESOLVED_DROPPED) {
         kt_migration_fail(KT_CODE_NO_PLACE,
                           "%s at %#lx, reached by %s: it is a part of %s that the new version "
@@ -344,7 +201,8 @@ static uintptr_t first_visit(struct kt_engine *e, const struct kt_type *type, ui
     if (region == KT_RESOLVED)
         return new_;
     if (region == KT_RESOLVED_DROPPED) {
-        kt_migration_fail(KT_CODE_NO_PLACE, "%s at %#lx, reached by %s: the variable it lies in "
+        kt_migration_fail(KT_CODE_NO_PLACE,
+                          "%s at %#lx, reached by %s: the variable it lies in "
                           "has no such place in the new version",
                           type->name, (unsigned long)old, or_unknown(path));
         return old;
@@ -353,6 +211,12 @@ static uintptr_t first_visit(struct kt_engine *e, const struct kt_type *type, ui
     bool in_place = (type->flags & KT_TYPE_IN_PLACE) != 0;
     if (type->release != NULL || type->release_key != NULL)
         return visit(e, type, old, n, n, path);
+    if (!in_place && kt_heap_not_yet(&e->heap, old)) {
+        kt_migration_fail(KT_CODE_FREED,
+                          "%s at %#lx, reached by %s: that memory is not in use by the old version",
+                          type->name, (unsigned long)old, or_unknown(path));
+        return old;
+    }
     switch (kt_heap_block_near(&e->heap, old, &usable)) {
     case KT_BLOCK_NONE:
         return undecided(e, type, old, count, path);
@@ -369,7 +233,8 @@ static uintptr_t first_visit(struct kt_engine *e, const struct kt_type *type, ui
         type->extent((const void *)old, &size, &unused);
     }
     if (size > usable) {
-        /* Perhaps a larger object that only looks like a block here; and if not, reading on would leave the block. */
+        /* Perhaps a larger object that only looks like a block here; and if not, reading on would
+         * leave the block. */
         return undecided(e, type, old, count, path);
     }
     size_t spare = usable <= size + 24 ? 0 : kt_heap_spare(&e->heap, usable, size);
@@ -402,10 +267,11 @@ void *kt_follow_function(void *old, const char *path) {
         return old;
     if (e->config.translate(e->config.translate_context, p, true, &new_) == KT_TRANSLATED)
         return (void *)new_;
-    kt_migration_fail(KT_CODE_FUNCTION,
-                      "the function at %#lx of the old version, reached by %s, has no counterpart in "
-                      "the new one",
-                      (unsigned long)p, or_unknown(path));
+    kt_migration_fail(
+        KT_CODE_FUNCTION,
+        "the function at %#lx of the old version, reached by %s, has no counterpart in "
+        "the new one",
+        (unsigned long)p, or_unknown(path));
     return old;
 }
 
@@ -458,7 +324,8 @@ static void settle_one(struct kt_engine *e, const struct kt_unresolved *entry, b
     }
     if (how == KT_RESOLVED_NOT && (type->flags & KT_TYPE_IN_PLACE) != 0) {
         /* It need not be a block of its own to be corrected where it is. */
-        if (kt_maps_find(&e->heap.maps, entry->old) != NULL) {
+        if (kt_maps_find(&e->heap.maps, entry->old) != NULL ||
+            entry->old - e->heap.main_hi < (uintptr_t)sbrk(0) - e->heap.main_hi) {
             visit(e, type, entry->old, n, n, entry->path);
             return;
         }
@@ -485,8 +352,8 @@ static void settle_one(struct kt_engine *e, const struct kt_unresolved *entry, b
 }
 
 void kt_engine_settle(struct kt_engine *e, bool final) {
-    /* What stays undecided is put back behind the ones still to be looked at: the count bounds a round. A round that
-     * visited something may have decided others. */
+    /* What stays undecided is put back behind the ones still to be looked at: the count bounds a
+     * round. A round that visited something may have decided others. */
     uint64_t visited;
     do {
         visited = e->stats.objects_visited;

@@ -1,9 +1,9 @@
 /*
- * engine_internal.h - the state of a migration, shared by engine.c (begin, drain, end), engine_follow.c (the walk's
- * steps), sweep.c and transform.c.
+ * engine_internal.h - the state of a migration, shared by engine.c (begin, drain, end),
+ * engine_follow.c (the walk's steps), sweep.c and transform.c.
  *
- * The state lies in the engine's own memory; one static pointer in engine.c leads there and is NULL when no migration is under way. One thread
- * migrates; the others are parked.
+ * The state lies in the engine's own memory; one static pointer in engine.c leads there and is NULL
+ * when no migration is under way. One thread migrates; the others are parked.
  */
 #ifndef KT_ENGINE_INTERNAL_H
 #define KT_ENGINE_INTERNAL_H
@@ -49,7 +49,8 @@ struct kt_unresolved {
     const char *path;
 };
 
-/* A write into memory of the old version: to be done, or done and then with what stood there before. */
+/* A write into memory of the old version: to be done, or done and then with what stood there
+ * before. */
 struct kt_journal_entry {
     uintptr_t slot; /* with KT_JOURNAL_PENDING, and the length in bytes from bit 56 */
     uint64_t value;
@@ -67,7 +68,8 @@ struct kt_region {
 
 #define KT_KEPT_WORDS 4096
 #define KT_RECENT_TYPES 16
-/* Objects between being taken from the work list and being filled: far enough for a cache miss to pass. */
+/* Objects between being taken from the work list and being filled: far enough for a cache miss to
+ * pass. */
 #define KT_RING 32
 
 struct kt_engine {
@@ -76,7 +78,8 @@ struct kt_engine {
     struct kt_engine_stats stats;
     struct kt_forward forward;
     struct kt_heap heap;
-    struct kt_stack work, unresolved, settling, journal; /* settling: empty outside kt_engine_settle */
+    struct kt_stack work, unresolved, settling,
+        journal;                      /* settling: empty outside kt_engine_settle */
     struct kt_chunk *journal_pending; /* pending entries stand in this chunk or later ones */
     struct kt_typeinfo *types;
     uint32_t n_types, types_capacity;
@@ -84,7 +87,7 @@ struct kt_engine {
         const struct kt_type *type;
         uint32_t number;
     } recent[KT_RECENT_TYPES]; /* by a hash of the pointer */
-    uint32_t *type_map; /* hash of kt_type pointers: number + 1 */
+    uint32_t *type_map;        /* hash of kt_type pointers: number + 1 */
     size_t type_map_size;
     struct kt_region *regions;
     size_t n_regions, regions_capacity;
@@ -106,7 +109,8 @@ extern struct kt_engine *kt_engine_current __attribute__((visibility("hidden")))
 
 #define KT_TYPE_NONE UINT32_MAX
 uint32_t kt_engine_type_slow(struct kt_engine *e, const struct kt_type *type, const char *path);
-/* The number of a type, assigned at first use; KT_TYPE_NONE (and the migration failed) if that is not possible. */
+/* The number of a type, assigned at first use; KT_TYPE_NONE (and the migration failed) if that is
+ * not possible. */
 static inline uint32_t kt_engine_type(struct kt_engine *e, const struct kt_type *type,
                                       const char *path) {
     size_t slot = ((uintptr_t)type >> 4 ^ (uintptr_t)type >> 8) % KT_RECENT_TYPES;
@@ -127,9 +131,13 @@ enum kt_resolved {
     KT_RESOLVED_KEPT,    /* found, and it stays where it is */
     KT_RESOLVED_DROPPED, /* found, but the new version has no such place */
 };
-/* Regions and objects, not the image. `place` (may be NULL) becomes the object, old == 0 for a region. */
+/* Regions and objects, not the image. `place` (may be NULL) becomes the object, old == 0 for a
+ * region. */
 enum kt_resolved kt_engine_resolve(struct kt_engine *e, uintptr_t p, uintptr_t *new_,
                                    struct kt_place *place);
+/* Where `p`, which lies in or at the end of `place`, went. */
+enum kt_resolved kt_engine_resolve_in(const struct kt_engine *e, const struct kt_place *place,
+                                      uintptr_t p, uintptr_t *new_);
 /* The sorted regions: where `p` lies in one. */
 enum kt_resolved kt_engine_resolve_region(struct kt_engine *e, uintptr_t p, uintptr_t *new_);
 

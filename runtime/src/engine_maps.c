@@ -1,6 +1,6 @@
 /*
- * engine_maps.c - see engine_maps.h. The file is read in pieces through a small buffer; lines are taken apart by hand, so that
- * nothing here allocates from the heap that is being walked.
+ * engine_maps.c - see engine_maps.h. The file is read in pieces through a small buffer; lines are
+ * taken apart by hand, so that nothing here allocates from the heap that is being walked.
  */
 #define _GNU_SOURCE
 #include "engine_maps.h"

@@ -1,5 +1,6 @@
 /*
- * engine_maps.h - the mappings of this process, as /proc/self/maps tells, read without malloc or stdio.
+ * engine_maps.h - the mappings of this process, as /proc/self/maps tells, read without malloc or
+ * stdio.
  */
 #ifndef KT_ENGINE_MAPS_H
 #define KT_ENGINE_MAPS_H
@@ -26,7 +27,8 @@ struct kt_maps {
     size_t n, capacity;
 };
 
-/* Reads the mappings as they are now; the list is the caller's to give back with kt_maps_free(). 0 or negative errno. */
+/* Reads the mappings as they are now; the list is the caller's to give back with kt_maps_free(). 0
+ * or negative errno. */
 int kt_maps_read(struct kt_own *own, struct kt_maps *maps);
 void kt_maps_free(struct kt_own *own, struct kt_maps *maps);
 /* The mapping that holds `p`, or NULL. */

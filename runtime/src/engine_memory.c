@@ -1,8 +1,8 @@
 /*
  * engine_memory.c - see engine_memory.h.
  *
- * Segments are mapped large enough that a migration of many gigabytes needs some hundred of them; a program near its limit of
- * address space gets smaller ones before it gets an error.
+ * Segments are mapped large enough that a migration of many gigabytes needs some hundred of them; a
+ * program near its limit of address space gets smaller ones before it gets an error.
  */
 #define _GNU_SOURCE
 #include "engine_memory.h"
@@ -11,16 +11,16 @@
 #include <sys/mman.h>
 
 #define SEGMENT_BYTES ((size_t)4 << 20)
-#define SMALL_SEGMENT_BYTES ((size_t)512 << 10)
+#define SMALL_SEGMENT_BYTES ((size_t)1 << 20)
+#define HUGE_PAGE ((uintptr_t)2 << 20)
 
-void *kt_own_map(struct kt_own *own, size_t size) {
-    if (own->n_segments == KT_OWN_SEGMENTS)
-        return NULL;
-    size = (size + 4095) & ~(size_t)4095;
+static void *map_anonymous(size_t size) {
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
                    -1, 0);
-    if (p == MAP_FAILED)
-        return NULL;
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static void *note_segment(struct kt_own *own, void *p, size_t size) {
     struct kt_range *segment = &own->segments[own->n_segments++];
     segment->lo = (uintptr_t)p;
     segment->hi = (uintptr_t)p + size;
@@ -28,6 +28,27 @@ void *kt_own_map(struct kt_own *own, size_t size) {
     if (own->bytes > own->peak)
         own->peak = own->bytes;
     return p;
+}
+
+void *kt_own_map(struct kt_own *own, size_t size) {
+    size = (size + 4095) & ~(size_t)4095;
+    void *p = own->n_segments == KT_OWN_SEGMENTS ? NULL : map_anonymous(size);
+    return p == NULL ? NULL : note_segment(own, p, size);
+}
+
+/* A segment of huge pages, where the system has them to give: the shadow of a large heap is read at
+ * random, and would otherwise miss the TLB each time. */
+static void *map_huge(struct kt_own *own) {
+    char *p = own->n_segments == KT_OWN_SEGMENTS ? NULL : map_anonymous(SEGMENT_BYTES + HUGE_PAGE);
+    if (p == NULL)
+        return NULL;
+    size_t front = -(uintptr_t)p & (HUGE_PAGE - 1);
+    if (front != 0)
+        munmap(p, front);
+    p += front;
+    munmap(p + SEGMENT_BYTES, HUGE_PAGE - front);
+    madvise(p, SEGMENT_BYTES, MADV_HUGEPAGE);
+    return note_segment(own, p, SEGMENT_BYTES);
 }
 
 void kt_own_unmap(struct kt_own *own, void *p, size_t size) {
@@ -47,8 +68,9 @@ void *kt_own_alloc(struct kt_own *own, size_t size) {
     if (size >= SEGMENT_BYTES / 2)
         return kt_own_map(own, size);
     if ((size_t)(own->bump_end - own->bump) < size) {
+        /* Small migrations do with small segments. */
         size_t segment = SEGMENT_BYTES;
-        char *p = kt_own_map(own, segment);
+        char *p = own->bytes < 2 * SEGMENT_BYTES ? NULL : map_huge(own);
         if (p == NULL) {
             segment = size > SMALL_SEGMENT_BYTES ? size : SMALL_SEGMENT_BYTES;
             segment = (segment + 4095) & ~(size_t)4095;
@@ -76,8 +98,7 @@ void kt_own_release(struct kt_own *own) {
 void kt_stack_init(struct kt_stack *stack, size_t record) {
     memset(stack, 0, sizeof *stack);
     stack->record = (uint32_t)record;
-    stack->capacity =
-        (uint32_t)((KT_CHUNK_BYTES - sizeof(struct kt_chunk)) / record * record);
+    stack->capacity = (uint32_t)((KT_CHUNK_BYTES - sizeof(struct kt_chunk)) / record * record);
 }
 
 void *kt_stack_push_slow(struct kt_own *own, struct kt_stack *stack) {

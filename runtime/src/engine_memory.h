@@ -1,9 +1,10 @@
 /*
  * engine_memory.h - memory of the migration engine.
  *
- * Everything the engine notes down lives in segments mapped for it alone: nothing comes from malloc, so that the program's heap
- * is not disturbed while it is walked, the sweep can leave the engine's own notes alone (they are full of old
- * addresses), and the end of a migration gives everything back with a few calls of munmap.
+ * Everything the engine notes down lives in segments mapped for it alone: nothing comes from
+ * malloc, so that the program's heap is not disturbed while it is walked, the sweep can leave the
+ * engine's own notes alone (they are full of old addresses), and the end of a migration gives
+ * everything back with a few calls of munmap.
  */
 #ifndef KT_ENGINE_MEMORY_H
 #define KT_ENGINE_MEMORY_H
@@ -23,7 +24,8 @@ struct kt_own {
     size_t bytes, peak;
 };
 
-/* Zeroed memory, aligned to 64 bytes, that lives as long as the migration; NULL if there is none. */
+/* Zeroed memory, aligned to 64 bytes, that lives as long as the migration; NULL if there is none.
+ */
 void *kt_own_alloc(struct kt_own *own, size_t size);
 /* A mapping of its own, which kt_own_unmap() gives back early. */
 void *kt_own_map(struct kt_own *own, size_t size);

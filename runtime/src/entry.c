@@ -1,11 +1,13 @@
 /*
- * entry.c - where the kernel begins when a version is run directly: it starts itself under the driver.
+ * entry.c - where the kernel begins when a version is run directly: it starts itself under the
+ * driver.
  *
- * The version is a shared object without interpreter, so nothing is relocated here: no global data but what the instruction
- * pointer reaches, no library, no thread-local storage, no stack protector. The process execs the driver, with
- * its own arguments and environment; the environment's first entry tells the driver which file to load.
- * Compiled freestanding, so that the compiler calls no function of its own accord (see CMakeLists.txt).
- * The driver is $KITSUNE_DRIVER (not in a set-user-id program), the one named at link time, or one in PATH.
+ * The version is a shared object without interpreter, so nothing is relocated here: no global data
+ * but what the instruction pointer reaches, no library, no thread-local storage, no stack
+ * protector. The process execs the driver, with its own arguments and environment; the
+ * environment's first entry tells the driver which file to load. Compiled freestanding, so that the
+ * compiler calls no function of its own accord (see CMakeLists.txt). The driver is $KITSUNE_DRIVER
+ * (not in a set-user-id program), the one named at link time, or one in PATH.
  */
 #include <elf.h>
 #include <stddef.h>
@@ -77,7 +79,8 @@ HIDDEN __attribute__((used, noreturn)) void kt_entry_c(long *stack) {
     while (environment[n])
         n++;
     int secure = 0;
-    for (const Elf64_auxv_t *a = (const Elf64_auxv_t *)(environment + n + 1); a->a_type != AT_NULL; a++)
+    for (const Elf64_auxv_t *a = (const Elf64_auxv_t *)(environment + n + 1); a->a_type != AT_NULL;
+         a++)
         if (a->a_type == AT_SECURE)
             secure = a->a_un.a_val != 0;
 
@@ -86,8 +89,8 @@ HIDDEN __attribute__((used, noreturn)) void kt_entry_c(long *stack) {
     for (size_t i = 0; i < prefix; i++)
         self[i] = exec_variable[i];
     static const char link[] = "/proc/self/exe";
-    long length = kt_syscall4(KT_SYS_readlinkat, -100 /* AT_FDCWD */, (long)link, (long)(self + prefix),
-                              (long)(sizeof self - prefix - 1));
+    long length = kt_syscall4(KT_SYS_readlinkat, -100 /* AT_FDCWD */, (long)link,
+                              (long)(self + prefix), (long)(sizeof self - prefix - 1));
     if (length <= 0) {
         say("kitsune: /proc is not mounted: the program can't find its own file\n");
         kt_syscall3(KT_SYS_exit_group, 127, 0, 0);
@@ -108,7 +111,8 @@ HIDDEN __attribute__((used, noreturn)) void kt_entry_c(long *stack) {
     run(kt_driver_path, argv, extended);
     if (!secure)
         run_in_path(find(environment, "PATH="), argv, extended);
-    say("kitsune: kitsune-driver was not found: set KITSUNE_DRIVER to its path or add it to PATH\n");
+    say("kitsune: kitsune-driver was not found: set KITSUNE_DRIVER to its path or add it to "
+        "PATH\n");
     kt_syscall3(KT_SYS_exit_group, 127, 0, 0);
     __builtin_unreachable();
 }

@@ -11,7 +11,8 @@
 #define KT_SYS_readlinkat SYS_readlinkat
 #define KT_SYS_exit_group SYS_exit_group
 
-static inline __attribute__((always_inline)) long kt_syscall4(long number, long a, long b, long c, long d) {
+static inline __attribute__((always_inline)) long kt_syscall4(long number, long a, long b, long c,
+                                                              long d) {
 #if defined(__x86_64__)
     long result;
     register long r10 __asm__("r10") = d;

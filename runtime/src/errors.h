@@ -19,8 +19,8 @@ struct kt_failure {
     char remedy[9000];
 };
 
-/* Fills `failure` from the table, unless it holds an earlier one. The arguments are those of the message, then those of
- * the remedy. Returns the code. */
+/* Fills `failure` from the table, unless it holds an earlier one. The arguments are those of the
+ * message, then those of the remedy. Returns the code. */
 int kt_fail(struct kt_failure *failure, enum kt_error code, ...);
 /* As kt_fail, with the text given (an error that another part composed). */
 int kt_fail_with(struct kt_failure *failure, int code, const char *message);

@@ -1,9 +1,10 @@
 /*
  * exit_handlers.c - atexit() and its relatives, as the program's code is linked with them.
  *
- * libc would keep addresses of this version for ever, out of reach of an update. These go through the driver, which registers a handler of its
- * own with libc and keeps the program's in a list that the commit redirects. A version that starts up registers again what the
- * version before it registered: such a registration claims the existing entry, so that nothing runs twice and nothing
+ * libc would keep addresses of this version for ever, out of reach of an update. These go through
+ * the driver, which registers a handler of its own with libc and keeps the program's in a list that
+ * the commit redirects. A version that starts up registers again what the version before it
+ * registered: such a registration claims the existing entry, so that nothing runs twice and nothing
  * grows. Hidden: a version's own code is bound to them, nobody else's.
  */
 #define _GNU_SOURCE
@@ -26,7 +27,8 @@ static const struct kt_host *find_host(void) {
     if (kt_runtime.host)
         return kt_runtime.host;
     const struct kt_host *host = dlsym(RTLD_DEFAULT, KT_DRIVER_HOST_NAME);
-    return host && host->magic == KT_HOST_MAGIC && host->abi == KT_HOST_ABI && host->state ? host : NULL;
+    return host && host->magic == KT_HOST_MAGIC && host->abi == KT_HOST_ABI && host->state ? host
+                                                                                           : NULL;
 }
 
 static uintptr_t successor(uintptr_t old, bool function) {
@@ -116,13 +118,17 @@ static bool claim_fork(void (*prepare)(void), void (*parent)(void), void (*child
 int pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void)) {
     const struct kt_host *host = find_host();
     if (host)
-        return claim_fork(prepare, parent, child) || !host->register_fork(prepare, parent, child) ? 0 : 12 /* ENOMEM */;
+        return claim_fork(prepare, parent, child) || !host->register_fork(prepare, parent, child)
+                   ? 0
+                   : 12 /* ENOMEM */;
     int (*real)(void (*)(void), void (*)(void), void (*)(void), void *) =
-        (int (*)(void (*)(void), void (*)(void), void (*)(void), void *))dlsym(RTLD_DEFAULT, "__register_atfork");
+        (int (*)(void (*)(void), void (*)(void), void (*)(void), void *))dlsym(RTLD_DEFAULT,
+                                                                               "__register_atfork");
     return real ? real(prepare, parent, child, NULL) : 12;
 }
 
-/* A function pointer as the new version has it; one without counterpart is dropped. Returns whether it was. */
+/* A function pointer as the new version has it; one without counterpart is dropped. Returns whether
+ * it was. */
 static bool redirect(void (**function)(void)) {
     uintptr_t old = (uintptr_t)*function, new_ = successor(old, true);
     *function = (void (*)(void))new_;

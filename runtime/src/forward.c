@@ -143,7 +143,8 @@ static bool object_before(const struct kt_forward *f, uintptr_t p, struct kt_pla
         }
         if (last_start(f, shadow, at, place))
             return true;
-        /* What starts in this granule starts behind `p`: an object from before may reach into it. */
+        /* What starts in this granule starts behind `p`: an object from before may reach into it.
+         */
         at = (at & ~(GRANULE - 1)) - 1;
     }
 }
@@ -162,7 +163,8 @@ bool kt_forward_find(const struct kt_forward *f, uintptr_t p, struct kt_place *p
            p - place->old == place->size;
 }
 
-/* Puts the marks of continuation for [from, end) of an object that starts at `old`. An object that starts there, before `end`, overlaps it. */
+/* Puts the marks of continuation for [from, end) of an object that starts at `old`. An object that
+ * starts there, before `end`, overlaps it. */
 static enum kt_added mark(struct kt_forward *f, uintptr_t old, uintptr_t from, uintptr_t end,
                           bool moved, struct kt_place *other) {
     uintptr_t first = old >> KT_GRANULE_BITS;
@@ -186,7 +188,8 @@ static enum kt_added mark(struct kt_forward *f, uintptr_t old, uintptr_t from, u
             continue;
         }
         if (*code >= KT_CODE_BACK && *code != KT_CODE_OVERFLOW) {
-            /* Marked already: by this object, before it was extended, or by one that overlaps it. */
+            /* Marked already: by this object, before it was extended, or by one that overlaps it.
+             */
             if (!object_before(f, at, other) || other->old != old)
                 return KT_ADD_OVERLAP;
             continue;
@@ -217,8 +220,7 @@ enum kt_added kt_forward_add(struct kt_forward *f, const struct kt_place *object
     uint8_t code = shadow->code[g];
     uintptr_t distance = object->new_ - f->base;
     bool fits = old % 16 == 0 && object->allocated == 1 && object->count == 1 &&
-                object->type < KT_CODE_TYPES &&
-                distance >> 35 == 0 && distance % 16 == 0 &&
+                object->type < KT_CODE_TYPES && distance >> 35 == 0 && distance % 16 == 0 &&
                 (code == 0 || (code >= KT_CODE_BACK && code != KT_CODE_OVERFLOW));
     if (fits) {
         shadow->forward[g] = (uint32_t)(distance / 16) << 1 | (uint32_t)(old >> 4 & 1);

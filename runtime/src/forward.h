@@ -1,18 +1,19 @@
 /*
  * forward.h - where each old object went.
  *
- * A shadow of the address space, two-level, in blocks of 2 MiB that exist where objects were visited. Per granule of 32 bytes (glibc's blocks
- * never start closer): one code byte and one 32-bit forwarding value. The code is
- *   0                     nothing starts or continues here
- *   1 .. 0xDF             a single object starts here; code - 1 is its type number
- *   0xE0 + k, k < 28      an object goes on here that began 2^k granules before or earlier: go back 2^k granules and look again
- *   0xFF                  objects start here that stand in the overflow map
- * and the forwarding value has in bit 0 which 16-byte half the object starts in, and above it (new address - base) / 16.
- * What doesn't fit (arrays, far or unaligned addresses, several starts in a granule, type numbers that are too large) stands in the overflow
- * map, keyed by the old address.
+ * A shadow of the address space, two-level, in blocks of 2 MiB that exist where objects were
+ * visited. Per granule of 32 bytes (glibc's blocks never start closer): one code byte and one
+ * 32-bit forwarding value. The code is 0                     nothing starts or continues here 1 ..
+ * 0xDF             a single object starts here; code - 1 is its type number 0xE0 + k, k < 28 an
+ * object goes on here that began 2^k granules before or earlier: go back 2^k granules and look
+ * again 0xFF                  objects start here that stand in the overflow map and the forwarding
+ * value has in bit 0 which 16-byte half the object starts in, and above it (new address - base)
+ * / 16. What doesn't fit (arrays, far or unaligned addresses, several starts in a granule, type
+ * numbers that are too large) stands in the overflow map, keyed by the old address.
  *
- * Guarantees: no two recorded objects overlap (an attempt is reported); the starts and interiors of objects are found in a few
- * steps whatever their size (at most 28); old memory is neither read nor written here.
+ * Guarantees: no two recorded objects overlap (an attempt is reported); the starts and interiors of
+ * objects are found in a few steps whatever their size (at most 28); old memory is neither read nor
+ * written here.
  */
 #ifndef KT_FORWARD_H
 #define KT_FORWARD_H
@@ -85,7 +86,8 @@ static inline uint8_t kt_forward_code(const struct kt_forward *f, uintptr_t p) {
     return shadow == NULL ? 0 : shadow->code[kt_granule(p)];
 }
 
-/* The single object that starts exactly at `p` and is not in the overflow map: its new address and type number. */
+/* The single object that starts exactly at `p` and is not in the overflow map: its new address and
+ * type number. */
 static inline bool kt_forward_exact(const struct kt_forward *f, uintptr_t p, uintptr_t *new_,
                                     uint32_t *type) {
     const struct kt_shadow *shadow = kt_forward_shadow(f, p);
@@ -101,23 +103,17 @@ static inline bool kt_forward_exact(const struct kt_forward *f, uintptr_t p, uin
     return true;
 }
 
-static inline void kt_forward_prefetch(const struct kt_forward *f, uintptr_t p) {
-    const struct kt_shadow *shadow = kt_forward_shadow(f, p);
-    if (shadow != NULL) {
-        __builtin_prefetch(&shadow->code[kt_granule(p)], 1);
-        __builtin_prefetch(&shadow->forward[kt_granule(p)], 1);
-    }
-}
-
 /* The object that `p` points to, into, or (arrays) one past the end of. */
 bool kt_forward_find(const struct kt_forward *f, uintptr_t p, struct kt_place *place);
 
 enum kt_added { KT_ADDED, KT_ADD_OVERLAP, KT_ADD_NO_MEMORY };
 
-/* Records an object, which must not be found at its start already. On an overlap `other` tells with which. */
+/* Records an object, which must not be found at its start already. On an overlap `other` tells with
+ * which. */
 enum kt_added kt_forward_add(struct kt_forward *f, const struct kt_place *object,
                              struct kt_place *other);
-/* Sets the number of elements of an array that was recorded with fewer; its new place has room for them. */
+/* Sets the number of elements of an array that was recorded with fewer; its new place has room for
+ * them. */
 enum kt_added kt_forward_extend(struct kt_forward *f, uintptr_t old, uint64_t count,
                                 struct kt_place *other);
 /* Marks an object that must not be released at the commit. */
@@ -127,7 +123,8 @@ bool kt_forward_pin(struct kt_forward *f, const struct kt_place *place);
 void kt_forward_each(const struct kt_forward *f,
                      void (*visit)(void *context, const struct kt_place *place, bool pinned),
                      void *context);
-/* Up to `max` ranges, ascending, that cover all objects that moved, merged across the smallest gaps. */
+/* Up to `max` ranges, ascending, that cover all objects that moved, merged across the smallest
+ * gaps. */
 size_t kt_forward_moved_ranges(const struct kt_forward *f, struct kt_range *ranges, size_t max);
 
 #endif

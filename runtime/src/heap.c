@@ -1,6 +1,7 @@
 /*
- * heap.c - see heap.h. The layout of glibc's chunks, heaps of threads and arenas is as in malloc.c and arena.c of glibc 2.26 to
- * 2.41 (struct malloc_chunk, struct _heap_info, struct malloc_state), which has not changed in what is used here.
+ * heap.c - see heap.h. The layout of glibc's chunks, heaps of threads and arenas is as in malloc.c
+ * and arena.c of glibc 2.26 to 2.41 (struct malloc_chunk, struct _heap_info, struct malloc_state),
+ * which has not changed in what is used here.
  */
 #define _GNU_SOURCE
 #include "heap.h"
@@ -19,8 +20,10 @@
 #define NON_MAIN_ARENA ((size_t)4)
 #define SIZE_BITS ((size_t)7)
 #define MIN_CHUNK ((size_t)32)
-#define HEAP_MAX ((uintptr_t)64 << 20) /* alignment of a thread's heap: 2 * DEFAULT_MMAP_THRESHOLD_MAX */
-/* struct malloc_state: from its start to `top`, and from `top` to its end (bins, binmap, links, sums). */
+#define HEAP_MAX                                                                                   \
+    ((uintptr_t)64 << 20) /* alignment of a thread's heap: 2 * DEFAULT_MMAP_THRESHOLD_MAX */
+/* struct malloc_state: from its start to `top`, and from `top` to its end (bins, binmap, links,
+ * sums). */
 #define ARENA_TO_TOP 96
 #define ARENA_FROM_TOP (16 + 254 * 8 + 16 + 2 * 8 + 8 + 2 * 8)
 #define HEAP_INFO_BYTES 64
@@ -40,8 +43,8 @@ static bool probe_size(size_t size, size_t usable) {
     return fits;
 }
 
-/* A freed block of a size that the thread's cache takes carries the cache's key in its second word. The pointer goes through a
- * volatile, as the compiler knows free(). */
+/* A freed block of a size that the thread's cache takes carries the cache's key in its second word.
+ * The pointer goes through a volatile, as the compiler knows free(). */
 NO_SANITIZE static uintptr_t find_tcache_key(void) {
     uintptr_t keys[2];
     for (int i = 0; i < 2; i++) {
@@ -56,18 +59,18 @@ NO_SANITIZE static uintptr_t find_tcache_key(void) {
     return keys[0] == keys[1] ? keys[0] : 0;
 }
 
-/* Follows the links of a free chunk until they leave the heap: there is the list's head, in the arena. */
+/* Follows the links of a free chunk until they leave the heap: there is the list's head, in the
+ * arena. */
 NO_SANITIZE static bool arena_of_list(struct kt_heap *heap, uintptr_t chunk) {
     uintptr_t end = (uintptr_t)sbrk(0), link = chunk;
     for (int i = 0; i < 100000 && link >= heap->main_lo && link < end; i++) {
         uintptr_t next = word_at(link + 16);
-        if (next >= heap->main_lo && next < end &&
-            (next % 16 != 0 || word_at(next + 24) != link))
+        if (next >= heap->main_lo && next < end && (next % 16 != 0 || word_at(next + 24) != link))
             return false;
         link = next;
     }
-    /* The mapping was there before: libc's data. A list's head lies at or behind the field `top`; that of the unsorted list
-     * coincides with it, and `top` is the last chunk of the heap. */
+    /* The mapping was there before: libc's data. A list's head lies at or behind the field `top`;
+     * that of the unsorted list coincides with it, and `top` is the last chunk of the heap. */
     const struct kt_mapping *m = kt_maps_find(&heap->maps, link);
     if (m == NULL || (m->flags & KT_MAP_WRITE) == 0 || link % 8 != 0)
         return false;
@@ -80,7 +83,8 @@ NO_SANITIZE static bool arena_of_list(struct kt_heap *heap, uintptr_t chunk) {
     return true;
 }
 
-/* A large block that is freed goes to the unsorted list, unless it borders on the top of the heap: then another one is tried. */
+/* A large block that is freed goes to the unsorted list, unless it borders on the top of the heap:
+ * then another one is tried. */
 static void find_main_arena(struct kt_heap *heap) {
     enum { TRIES = 8 };
     void *kept[TRIES + 1] = {malloc(5000)};
@@ -96,19 +100,22 @@ static void find_main_arena(struct kt_heap *heap) {
     }
     for (int i = 0; i <= TRIES; i++)
         free(kept[i]);
+    if (heap->main_arena.hi != 0)
+        heap->main_top = word_at(heap->main_arena.lo + ARENA_TO_TOP);
 }
 
 int kt_heap_begin(struct kt_heap *heap, struct kt_own *own) {
     memset(heap, 0, sizeof *heap);
-    bool glibc = probe_size(24, 24) && probe_size(40, 40) && probe_size(100, 104) &&
-                 probe_size(1000, 1000);
+    bool glibc =
+        probe_size(24, 24) && probe_size(40, 40) && probe_size(100, 104) && probe_size(1000, 1000);
     if (__sanitizer_get_ownership != NULL && __sanitizer_get_allocated_size != NULL)
         heap->kind = KT_MALLOC_ASAN;
     else
         heap->kind = glibc ? KT_MALLOC_GLIBC : KT_MALLOC_FOREIGN;
     if (heap->kind == KT_MALLOC_GLIBC) {
-        /* An unknown parameter changes nothing, but empties the fast lists first: freed small blocks can then be told by their
-         * neighbours, and their links (plain addresses before glibc 2.32) are gone. */
+        /* An unknown parameter changes nothing, but empties the fast lists first: freed small
+         * blocks can then be told by their neighbours, and their links (plain addresses before
+         * glibc 2.32) are gone. */
         mallopt(-4096, 0);
     }
     int error = kt_maps_read(own, &heap->maps);
@@ -188,8 +195,7 @@ static enum kt_block glibc_block(const struct kt_heap *heap, uintptr_t p, size_t
     if (size > limit - chunk || limit - chunk - size < 16)
         return KT_BLOCK_NONE;
     size_t next = word_at(chunk + size + 8);
-    if ((next & ~SIZE_BITS) < 16 || (next & ~SIZE_BITS) % 16 != 0 ||
-        (next & ~SIZE_BITS) >> 40 != 0)
+    if ((next & ~SIZE_BITS) < 16 || (next & ~SIZE_BITS) % 16 != 0 || (next & ~SIZE_BITS) >> 40 != 0)
         return KT_BLOCK_NONE;
     *usable = size - 8;
     if ((next & PREV_INUSE) == 0)
@@ -224,7 +230,8 @@ size_t kt_heap_spare(const struct kt_heap *heap, size_t usable, size_t size) {
         expected = ((size + 8 + 15) & ~(size_t)15) - 8;
         if (expected < 24)
             expected = 24;
-        /* A remainder too small for a chunk of its own stays with the block; a mapped block fills its pages. */
+        /* A remainder too small for a chunk of its own stays with the block; a mapped block fills
+         * its pages. */
         expected += 16;
         if ((usable + 16) % 4096 == 0)
             expected += 4096;
@@ -238,7 +245,8 @@ NO_SANITIZE bool kt_heap_is_link(const struct kt_heap *heap, uintptr_t where, ui
     if (heap->kind != KT_MALLOC_GLIBC || block % 16 != 0 ||
         glibc_block(heap, block, &usable) == KT_BLOCK_NONE || value != block + usable - 8)
         return false;
-    /* `value` is the header of the next chunk. In a doubly linked list it points back, to the chunk whose link this word is. */
+    /* `value` is the header of the next chunk. In a doubly linked list it points back, to the chunk
+     * whose link this word is. */
     uintptr_t next = value;
     const struct kt_mapping *m = kt_maps_find(&heap->maps, next);
     if (m == NULL || m->hi - next < 48)

@@ -1,10 +1,11 @@
 /*
  * heap.h - what the engine can tell about a heap block from outside.
  *
- * glibc's malloc keeps a header before each block; from it follows whether an address can have been returned by malloc, how large the
- * block is, and whether it was freed. Where another malloc is linked in (told by a few probes at the start), AddressSanitizer's is asked
- * through its interface; of any other nothing is known and every aligned address in private memory passes.
- * Guarantees: never touches memory that isn't mapped readable, never writes.
+ * glibc's malloc keeps a header before each block; from it follows whether an address can have been
+ * returned by malloc, how large the block is, and whether it was freed. Where another malloc is
+ * linked in (told by a few probes at the start), AddressSanitizer's is asked through its interface;
+ * of any other nothing is known and every aligned address in private memory passes. Guarantees:
+ * never touches memory that isn't mapped readable, never writes.
  */
 #ifndef KT_HEAP_H
 #define KT_HEAP_H
@@ -14,7 +15,7 @@
 enum kt_malloc_kind { KT_MALLOC_GLIBC, KT_MALLOC_ASAN, KT_MALLOC_FOREIGN };
 
 enum kt_block {
-    KT_BLOCK_NONE,  /* malloc can't have returned this address */
+    KT_BLOCK_NONE, /* malloc can't have returned this address */
     KT_BLOCK_LIVE,
     KT_BLOCK_FREED, /* it did, but the block was freed */
 };
@@ -22,10 +23,16 @@ enum kt_block {
 struct kt_heap {
     enum kt_malloc_kind kind;
     uintptr_t main_lo, main_hi; /* the brk heap */
+    uintptr_t main_top;         /* nothing was allocated from here to main_hi then; 0 if unknown */
     uintptr_t tcache_key;       /* stands in the second word of freed blocks; 0 if unknown */
     struct kt_range main_arena; /* malloc's own lists, in libc's data; empty if not found */
     struct kt_maps maps;        /* as of the start of the migration */
 };
+
+/* True if `p` lies in memory that the brk heap had not given out when the migration began. */
+static inline bool kt_heap_not_yet(const struct kt_heap *heap, uintptr_t p) {
+    return heap->main_top != 0 && p >= heap->main_top && p < heap->main_hi;
+}
 
 #define KT_USABLE_UNKNOWN ((size_t)-1)
 
@@ -51,12 +58,14 @@ kt_heap_block_near(const struct kt_heap *heap, uintptr_t p, size_t *usable) {
     }
     return kt_heap_block(heap, p, usable);
 }
-/* How many bytes a block of this usable size has beyond what malloc itself may have added to `size`; 0 if none. */
+/* How many bytes a block of this usable size has beyond what malloc itself may have added to
+ * `size`; 0 if none. */
 size_t kt_heap_spare(const struct kt_heap *heap, size_t usable, size_t size);
-/* True if `value`, found in the word at `where`, is a link of malloc's own lists: blocks that are free, linked by the address
- * of their header, which lies in the last bytes of the block before. */
+/* True if `value`, found in the word at `where`, is a link of malloc's own lists: blocks that are
+ * free, linked by the address of their header, which lies in the last bytes of the block before. */
 bool kt_heap_is_link(const struct kt_heap *heap, uintptr_t where, uintptr_t value, uintptr_t block);
-/* The part at the start of a mapping that holds malloc's own lists (arenas of threads), 0 if none. */
+/* The part at the start of a mapping that holds malloc's own lists (arenas of threads), 0 if none.
+ */
 size_t kt_heap_arena_header(const struct kt_heap *heap, uintptr_t lo, uintptr_t hi);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * init.c - how a version meets its driver.
  *
- * kitsune_init_inplace() is called once per version, before its main. It does not run anything and allocates nothing: it
- * describes the version to the driver and takes note of the host.
+ * kitsune_init_inplace() is called once per version, before its main. It does not run anything and
+ * allocates nothing: it describes the version to the driver and takes note of the host.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -16,9 +16,10 @@
 struct kt_runtime kt_runtime;
 volatile sig_atomic_t kt_attention;
 
-/* The linker's names for the ends of the sections that kcc fills; NULL in a version that has none. */
-#define SECTION(type, name)                                                                                            \
-    extern type __start_##name[] __attribute__((weak, visibility("hidden")));                                          \
+/* The linker's names for the ends of the sections that kcc fills; NULL in a version that has none.
+ */
+#define SECTION(type, name)                                                                        \
+    extern type __start_##name[] __attribute__((weak, visibility("hidden")));                      \
     extern type __stop_##name[] __attribute__((weak, visibility("hidden")))
 
 SECTION(const struct kt_registered_var, kitsune_vars);
@@ -26,13 +27,14 @@ SECTION(const struct kt_registered_func, kitsune_funcs);
 SECTION(const char, kitsune_digests);
 SECTION(const struct kt_pair *const, kitsune_pairs);
 
-/* What transformer libraries call has to be in every version, whether the program itself calls it or not: one function
- * of each object of the library that nothing else pulls in. */
+/* What transformer libraries call has to be in every version, whether the program itself calls it
+ * or not: one function of each object of the library that nothing else pulls in. */
 __attribute__((used)) static void *const kt_for_transformers[] = {(void *)transform_make_closure};
 
 KT_PUBLIC int kitsune_init_inplace(const struct kt_host *host, struct kt_version *version);
 
-/* Looked for in a file before it is loaded: the interface that this version's runtime was built with. */
+/* Looked for in a file before it is loaded: the interface that this version's runtime was built
+ * with. */
 KT_PUBLIC const uint32_t kt_version_abi = KT_HOST_ABI;
 
 /* exit() in a version that has not come to its update point. */
@@ -50,7 +52,9 @@ static void run_as_successor(struct kt_handover *handover) {
     kt_attention = 1;
     kt_enter_phase(KT_FAULT_START);
     kt_migration_begin();
-    void (*prestart)(void) = (void (*)(void))dlsym(kt_runtime.self->handle, "_kitsune_prestart_xform");
+    void (*prestart)(void) = (void (*)(void))dlsym(
+        handover->transformer_handle ? handover->transformer_handle : kt_runtime.self->handle,
+        "_kitsune_prestart_xform");
     if (prestart)
         prestart();
 

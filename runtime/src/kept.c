@@ -1,9 +1,10 @@
 /*
  * kept.c - what stays of an old version after its commit, and when it goes.
  *
- * Pages of read-only data that migrated state points into (string literals) are put aside while the image is unloaded and put back at
- * their address. A version with symbols that the new one can't answer for, and a transformer library whose data
- * became part of the state, stay loaded as a whole. The sweep of each later update shows whether anything still points there.
+ * Pages of read-only data that migrated state points into (string literals) are put aside while the
+ * image is unloaded and put back at their address. A version with symbols that the new one can't
+ * answer for, and a transformer library whose data became part of the state, stay loaded as a
+ * whole. The sweep of each later update shows whether anything still points there.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -15,14 +16,18 @@
 #include "engine.h"
 #include "migration.h"
 
-static bool hit[KT_MAX_KEPT];
-static struct kt_extent transformer;
-static struct kt_extent transformer_headers; /* before its code: tables of the linker, not data */
-static bool transformer_hit;
+/* Holds addresses of what is watched: the sweep leaves it alone (kt_kept_own_memory). */
+static struct {
+    bool hit[KT_MAX_KEPT];
+    struct kt_kept_range transformer; /* the library in use */
+    bool transformer_hit;
+} watched;
 
 struct query {
     uintptr_t base;
     struct kt_extent extent, text;
+    uintptr_t end; /* of its memory, within its last page */
+    uintptr_t unwind;
 };
 
 static int visit(struct dl_phdr_info *info, size_t size, void *context) {
@@ -33,8 +38,12 @@ static int visit(struct dl_phdr_info *info, size_t size, void *context) {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+        if (p->p_type == PT_GNU_EH_FRAME)
+            q->unwind = info->dlpi_addr + p->p_vaddr;
         if (p->p_type != PT_LOAD)
             continue;
+        if (info->dlpi_addr + p->p_vaddr + p->p_memsz > q->end)
+            q->end = info->dlpi_addr + p->p_vaddr + p->p_memsz;
         uintptr_t lo = info->dlpi_addr + p->p_vaddr, hi = (lo + p->p_memsz + page) & ~page;
         if (!q->extent.hi || (lo & ~page) < q->extent.lo)
             q->extent.lo = lo & ~page;
@@ -56,20 +65,29 @@ static struct query ask(void *handle) {
     return q;
 }
 
+/* The part of an object that the program can mean: what lies before its code is the linker's, and
+ * the dynamic linker itself knows its start, its end and its unwind table. */
+static struct kt_kept_range part_of_program(void *handle) {
+    struct query q = ask(handle);
+    return (struct kt_kept_range){q.text.lo, q.end, handle, q.unwind};
+}
+
 struct kt_extent kt_object_extent(void *handle) {
     return ask(handle).extent;
+}
+
+struct kt_extent kt_kept_own_memory(void) {
+    return (struct kt_extent){(uintptr_t)&watched, (uintptr_t)(&watched + 1)};
 }
 
 void kt_kept_begin(struct kt_range *all) {
     const struct kt_state *s = kt_runtime.state;
     *all = (struct kt_range){UINTPTR_MAX, 0};
-    memset(hit, 0, sizeof hit);
-    struct query q = ask(kt_runtime.handover->transformer_handle);
-    transformer = q.extent;
-    transformer_headers = (struct kt_extent){q.extent.lo, q.text.lo};
-    transformer_hit = false;
-    if (transformer.hi)
-        *all = (struct kt_range){transformer.lo, transformer.hi};
+    memset(watched.hit, 0, sizeof watched.hit);
+    watched.transformer = part_of_program(kt_runtime.handover->transformer_handle);
+    watched.transformer_hit = false;
+    if (watched.transformer.hi)
+        *all = (struct kt_range){watched.transformer.lo, watched.transformer.hi};
     for (uint32_t i = 0; i < s->n_kept; i++) {
         if (s->kept[i].lo < all->lo)
             all->lo = s->kept[i].lo;
@@ -80,25 +98,25 @@ void kt_kept_begin(struct kt_range *all) {
         all->lo = 0;
 }
 
-static bool within(const struct kt_extent *e, uintptr_t value) {
-    return value >= e->lo && value < e->hi;
+static bool within(const struct kt_kept_range *r, uintptr_t value) {
+    return value >= r->lo && value < r->hi && value != r->unwind;
 }
 
 void kt_kept_watch(void *context, uintptr_t value) {
     (void)context;
     const struct kt_state *s = kt_runtime.state;
-    if (within(&transformer, value) && !within(&transformer_headers, value))
-        transformer_hit = true;
+    if (within(&watched.transformer, value))
+        watched.transformer_hit = true;
     for (uint32_t i = 0; i < s->n_kept; i++)
-        if (value >= s->kept[i].lo && value < s->kept[i].hi)
-            hit[i] = true;
+        if (within(&s->kept[i], value))
+            watched.hit[i] = true;
 }
 
 void kt_kept_release_unused(void) {
     struct kt_state *s = kt_runtime.state;
     uint32_t n = 0;
     for (uint32_t i = 0; i < s->n_kept; i++) {
-        if (hit[i]) {
+        if (watched.hit[i]) {
             s->kept[n++] = s->kept[i];
             continue;
         }
@@ -108,14 +126,14 @@ void kt_kept_release_unused(void) {
             munmap((void *)s->kept[i].lo, s->kept[i].hi - s->kept[i].lo);
     }
     s->n_kept = n;
-    memset(hit, 0, sizeof hit);
+    memset(watched.hit, 0, sizeof watched.hit);
 }
 
-static bool keep(uintptr_t lo, uintptr_t hi, void *handle) {
+static bool keep(struct kt_kept_range range) {
     struct kt_state *s = kt_runtime.state;
     if (s->n_kept == KT_MAX_KEPT)
         return false;
-    s->kept[s->n_kept++] = (struct kt_kept_range){lo, hi, handle};
+    s->kept[s->n_kept++] = range;
     return true;
 }
 
@@ -144,15 +162,16 @@ uint64_t kt_kept_unload(struct kt_version *old, bool whole) {
     /* Objects go back to the allocators they came from, which may be the old version's own. */
     kt_engine_commit();
     if (whole) {
-        keep(old->image.lo, old->image.hi, old->handle);
+        keep(part_of_program(old->handle));
         return old->image.hi - old->image.lo;
     }
     dlclose(old->handle);
     for (size_t i = 0; i < n; i++) {
         size_t size = ranges[i].hi - ranges[i].lo;
-        if (mremap(aside[i], size, size, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)ranges[i].lo) == MAP_FAILED)
+        if (mremap(aside[i], size, size, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)ranges[i].lo) ==
+            MAP_FAILED)
             continue;
-        keep(ranges[i].lo, ranges[i].hi, NULL);
+        keep((struct kt_kept_range){ranges[i].lo, ranges[i].hi, NULL, 0});
         bytes += size;
     }
     return bytes;
@@ -161,6 +180,6 @@ uint64_t kt_kept_unload(struct kt_version *old, bool whole) {
 void kt_kept_unload_transformer(void *handle) {
     if (!handle)
         return;
-    if (!transformer_hit || !keep(transformer.lo, transformer.hi, handle))
+    if (!watched.transformer_hit || !keep(watched.transformer))
         dlclose(handle);
 }

@@ -57,8 +57,8 @@ int kt_key_join(char *out, size_t size, const char *name, const char *func, cons
         file += 2;
         d -= 2;
     }
-    return snprintf(out, size, "%.*s%s%.*s%s%.*s%s%.*s", s, ns, s ? "@" : "", d, file,
-                    d ? "/" : "", f, func, f ? "#" : "", n, name);
+    return snprintf(out, size, "%.*s%s%.*s%s%.*s%s%.*s", s, ns, s ? "@" : "", d, file, d ? "/" : "",
+                    f, func, f ? "#" : "", n, name);
 }
 
 static bool same(const char *a, size_t a_length, const char *b, size_t b_length) {
@@ -104,10 +104,9 @@ bool kt_key_transformer(char *out, size_t size, const struct kt_key *key, unsign
     for (size_t i = 0; i < length; i++)
         clean[i] = is_identifier_character(file[i]) ? file[i] : '_';
     clean[length] = '\0';
-    int n = snprintf(out, size, "_kitsune_transform_%s%.*s%s%s%s%s",
-                     key->ns ? "___" : "", (int)key->ns_length, key->ns ? key->ns : "",
-                     key->ns ? "___" : "", file ? "file___" : "", file ? clean : "",
-                     file ? "___" : "");
+    int n = snprintf(out, size, "_kitsune_transform_%s%.*s%s%s%s%s", key->ns ? "___" : "",
+                     (int)key->ns_length, key->ns ? key->ns : "", key->ns ? "___" : "",
+                     file ? "file___" : "", file ? clean : "", file ? "___" : "");
     if (n < 0 || (size_t)n >= size)
         return false;
     int m = snprintf(out + n, size - (size_t)n, "%s%.*s%s%s", key->func ? "func___" : "",

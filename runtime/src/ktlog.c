@@ -1,8 +1,9 @@
 /*
  * ktlog.c - the log of one process: one file, one line an event, kept open from version to version.
  *
- * $KITSUNE_LOG_DIR/PROGRAM.PID, by default in /tmp/kitsune-UID/, which must be this user's own private directory and no
- * symbolic link. A process that can't write its log runs on without one and says so once on standard error.
+ * $KITSUNE_LOG_DIR/PROGRAM.PID, by default in /tmp/kitsune-UID/, which must be this user's own
+ * private directory and no symbolic link. A process that can't write its log runs on without one
+ * and says so once on standard error.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -26,8 +27,9 @@ static void give_up(const char *directory, const char *why) {
     dprintf(STDERR_FILENO, "kitsune: no log is written: %s: %s\n", directory, why);
 }
 
-/* The default directory is shared by name with whoever guesses it: it must be ours and private. A directory that the user named is
- * the user's business, but a symbolic link in the log's own place is not followed either. */
+/* The default directory is shared by name with whoever guesses it: it must be ours and private. A
+ * directory that the user named is the user's business, but a symbolic link in the log's own place
+ * is not followed either. */
 static const char *choose_directory(char *room, size_t size, bool *must_be_private) {
     const struct kt_state *s = kt_runtime.state;
     const char *named = s->log_directory[0] ? s->log_directory : secure_getenv("KITSUNE_LOG_DIR");
@@ -121,4 +123,16 @@ KT_PUBLIC void kitsune_log(const char *format, ...) {
     ssize_t written = write(kt_runtime.state->log_fd, line, n);
     (void)written; /* a full disk must not disturb the program */
     errno = saved;
+}
+
+bool kt_log_is_open(void) {
+    const struct kt_state *s = kt_runtime.state;
+    return s->log_fd >= 0 && kt_is_same_file(s->log_fd, s->log_inode, S_IFREG);
+}
+
+void kt_log_close(void) {
+    if (kt_log_is_open()) {
+        close(kt_runtime.state->log_fd);
+        kt_runtime.state->log_fd = -1;
+    }
 }

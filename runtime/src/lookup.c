@@ -1,6 +1,6 @@
 /*
- * lookup.c - the symbols of both versions as transformers ask for them, and how an address of the old image becomes one of
- * the new.
+ * lookup.c - the symbols of both versions as transformers ask for them, and how an address of the
+ * old image becomes one of the new.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -71,7 +71,8 @@ static char *key_of(struct kt_version *version, const void *address) {
     if (!version || a < version->image.lo || a >= version->image.hi)
         return NULL;
     struct kt_symbols *symbols = kt_symbols(version);
-    const struct kt_symbol *s = symbols ? kt_symbol_at(symbols, a, KT_SYMBOL_ANY, NULL, NULL) : NULL;
+    const struct kt_symbol *s =
+        symbols ? kt_symbol_at(symbols, a, KT_SYMBOL_ANY, NULL, NULL) : NULL;
     return s ? (char *)s->key : NULL;
 }
 
@@ -85,7 +86,8 @@ KT_PUBLIC char *kitsune_lookup_addr_new(const void *address) {
     return kt_runtime.mode == KT_MODE_OUTSIDE ? NULL : key_of(kt_runtime.self, address);
 }
 
-KT_PUBLIC char *kitsune_get_symbol_key(const char *name, const char *func, const char *file, const char *ns) {
+KT_PUBLIC char *kitsune_get_symbol_key(const char *name, const char *func, const char *file,
+                                       const char *ns) {
     char key[MAX_KEY];
     return kt_key_join(key, sizeof key, name, func, file, ns) < MAX_KEY ? strdup(key) : NULL;
 }
@@ -93,13 +95,17 @@ KT_PUBLIC char *kitsune_get_symbol_key(const char *name, const char *func, const
 KT_PUBLIC void *kitsune_get_symbol_addr_old(const char *name, const char *func, const char *file,
                                             const char *ns) {
     char key[MAX_KEY];
-    return kt_key_join(key, sizeof key, name, func, file, ns) < MAX_KEY ? kitsune_lookup_key_old(key) : NULL;
+    return kt_key_join(key, sizeof key, name, func, file, ns) < MAX_KEY
+               ? kitsune_lookup_key_old(key)
+               : NULL;
 }
 
 KT_PUBLIC void *kitsune_get_symbol_addr_new(const char *name, const char *func, const char *file,
                                             const char *ns) {
     char key[MAX_KEY];
-    return kt_key_join(key, sizeof key, name, func, file, ns) < MAX_KEY ? kitsune_lookup_key_new(key) : NULL;
+    return kt_key_join(key, sizeof key, name, func, file, ns) < MAX_KEY
+               ? kitsune_lookup_key_new(key)
+               : NULL;
 }
 
 KT_PUBLIC void *kitsune_get_val(const char *name) {
@@ -115,7 +121,9 @@ KT_PUBLIC int kitsune_old_address_matches(const char *name, const void *address)
     return address && kitsune_lookup_key_old(name) == address;
 }
 
-/* ---- Translation ------------------------------------------------------------------------------------------------- */
+/* ---- Translation
+ * -------------------------------------------------------------------------------------------------
+ */
 
 struct counterpart {
     struct kt_symbols *symbols;
@@ -128,11 +136,13 @@ static bool has_function(void *context, const struct kt_symbol *old) {
     return c->found != NULL;
 }
 
-static const struct kt_symbol *new_function(struct kt_symbols *old, struct kt_symbols *new_, uintptr_t address) {
+static const struct kt_symbol *new_function(struct kt_symbols *old, struct kt_symbols *new_,
+                                            uintptr_t address) {
     struct counterpart c = {.symbols = new_};
     if (kt_symbol_at(old, address, KT_SYMBOL_FUNCTION, has_function, &c))
         return c.found;
-    /* A static function whose file was renamed, or which became static or global: its bare name, if only one has it. */
+    /* A static function whose file was renamed, or which became static or global: its bare name, if
+     * only one has it. */
     const struct kt_symbol *s = kt_symbol_at(old, address, KT_SYMBOL_FUNCTION, NULL, NULL);
     if (!s || kt_symbol_by_function_name(old, kt_key_name(s->key)) == NULL)
         return NULL;
@@ -151,14 +161,17 @@ static bool is_const(struct kt_version *v, const struct kt_symbol *s) {
     return s->registered ? (s->registered->flags & KT_VAR_CONST) != 0 : in_read_only(v, s->address);
 }
 
-static enum kt_translation translate_variable(struct kt_version *old, struct kt_symbols *new_symbols,
+static enum kt_translation translate_variable(struct kt_version *old,
+                                              struct kt_symbols *new_symbols,
                                               const struct kt_symbol *s, uintptr_t address,
                                               uintptr_t *new_address) {
     uintptr_t offset = address - s->address;
-    const struct kt_symbol *n = kt_symbol_by_key(new_symbols, kt_renamed(s->key), KT_SYMBOL_VARIABLE);
+    const struct kt_symbol *n =
+        kt_symbol_by_key(new_symbols, kt_renamed(s->key), KT_SYMBOL_VARIABLE);
     if (!n || !n->address)
         return in_read_only(old, address) ? KT_KEEP_MAPPED : KT_UNTRANSLATABLE;
-    /* Data that never changes is the same place only if it is as large: otherwise its elements may be others. */
+    /* Data that never changes is the same place only if it is as large: otherwise its elements may
+     * be others. */
     if (is_const(old, s) && offset && n->size != s->size)
         return in_read_only(old, address) ? KT_KEEP_MAPPED : KT_UNTRANSLATABLE;
     if (offset > n->size)
@@ -167,7 +180,8 @@ static enum kt_translation translate_variable(struct kt_version *old, struct kt_
     return KT_TRANSLATED;
 }
 
-enum kt_translation kt_translate(void *context, uintptr_t old, bool exact_function, uintptr_t *new_address) {
+enum kt_translation kt_translate(void *context, uintptr_t old, bool exact_function,
+                                 uintptr_t *new_address) {
     (void)context;
     struct kt_version *o = old_version(), *n = kt_runtime.self;
     if (!o || old < o->image.lo || old >= o->image.hi)
@@ -194,7 +208,8 @@ enum kt_translation kt_translate(void *context, uintptr_t old, bool exact_functi
         return translate_variable(o, new_symbols, s, old, new_address);
     if (!constant)
         return KT_NOT_A_POINTER;
-    /* String literals and other data without a name. The very same build has it at the very same place. */
+    /* String literals and other data without a name. The very same build has it at the very same
+     * place. */
     if (o->build_id[0] && !strcmp(o->build_id, n->build_id)) {
         *new_address = n->map->l_addr + (old - o->map->l_addr);
         return KT_TRANSLATED;
@@ -223,7 +238,8 @@ KT_PUBLIC void *kitsune_map_function(void *old_function, const char *names) {
         p += strspn(p, ", \t");
     }
     kt_migration_fail(KT_NO_COUNTERPART, "a function pointer (%s) is none of: %s",
-                      kitsune_lookup_addr_old(old_function) ? kitsune_lookup_addr_old(old_function) : "unknown",
+                      kitsune_lookup_addr_old(old_function) ? kitsune_lookup_addr_old(old_function)
+                                                            : "unknown",
                       names);
     return old_function;
 }

@@ -1,9 +1,10 @@
 /*
  * migrate.c - phase 5: the new version takes over the old one's variables.
  *
- * A variable is migrated by the transformer written for it by hand, else by the pair of generated transformers in use, else by a copy of the
- * smaller of both sizes; one that the old version does not have, or has as a constant, keeps its initialiser. When all are
- * done the sweep redirects what still points to the old version.
+ * A variable is migrated by the transformer written for it by hand, else by the pair of generated
+ * transformers in use, else by a copy of the smaller of both sizes; one that the old version does
+ * not have, or has as a constant, keeps its initialiser. When all are done the sweep redirects what
+ * still points to the old version.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -27,10 +28,11 @@ static struct {
     const struct kt_variable **variables; /* of the pair, sorted by new key */
     size_t n_variables;
     struct kt_digests old_digests, new_digests;
-    unsigned depth;          /* of kitsune_migrate_var */
+    unsigned depth; /* of kitsune_migrate_var */
     bool swept;
     bool migrated_since_sweep; /* by a transformer, which may have moved objects */
-    struct kt_range *excluded; /* in the arena: addresses of memory that is watched must not be found here */
+    struct kt_range
+        *excluded; /* in the arena: addresses of memory that is watched must not be found here */
     size_t n_excluded;
 } migration;
 
@@ -74,7 +76,8 @@ const char *kt_renamed(const char *old_key) {
 static int choose_pair(struct kt_failure *failure) {
     const struct kt_handover *h = kt_runtime.handover;
     const struct kt_version *old = h->old, *new_ = kt_runtime.self;
-    int error = kt_digests_parse(&migration.old_digests, &migration.arena, old->digests, old->digests_end, failure);
+    int error = kt_digests_parse(&migration.old_digests, &migration.arena, old->digests,
+                                 old->digests_end, failure);
     if (!error)
         error = kt_digests_parse(&migration.new_digests, &migration.arena, new_->digests,
                                  new_->digests_end, failure);
@@ -89,7 +92,8 @@ static int choose_pair(struct kt_failure *failure) {
     const struct kt_pair *pair = migration.pair;
     if (!pair)
         return 0;
-    migration.variables = kt_arena_allocate(&migration.arena, (pair->n_variables + 1) * sizeof *migration.variables);
+    migration.variables =
+        kt_arena_allocate(&migration.arena, (pair->n_variables + 1) * sizeof *migration.variables);
     if (!migration.variables)
         return kt_fail(failure, KT_NO_MEMORY, "preparing the migration");
     for (uint32_t i = 0; i < pair->n_variables; i++)
@@ -105,7 +109,8 @@ static void exclude(void *context, uintptr_t lo, uintptr_t hi) {
         migration.excluded[migration.n_excluded++] = (struct kt_range){lo, hi};
 }
 
-/* The dynamic linker's description of an object holds addresses in it that are not the program's. */
+/* The dynamic linker's description of an object holds addresses in it that are not the program's.
+ */
 static void exclude_object(void *handle) {
     struct link_map *map;
     if (handle && !dlinfo(handle, RTLD_DI_LINKMAP, &map))
@@ -122,9 +127,13 @@ static bool collect_excluded(void) {
     const struct kt_handover *h = kt_runtime.handover;
     struct kt_extent stack = kt_runtime.host->other_stack(), symbols = kt_symbols_extent();
     migration.n_excluded = 0;
-    migration.excluded = kt_arena_allocate(&migration.arena, MAX_EXCLUDED * sizeof *migration.excluded);
+    migration.excluded =
+        kt_arena_allocate(&migration.arena, MAX_EXCLUDED * sizeof *migration.excluded);
     if (!migration.excluded)
         return false;
+    struct kt_extent own = kt_kept_own_memory();
+    exclude(NULL, own.lo, own.hi);
+    exclude(NULL, (uintptr_t)&migration, (uintptr_t)(&migration + 1));
     exclude(NULL, s->region.lo, s->region.hi);
     exclude(NULL, stack.lo, stack.hi);
     exclude(NULL, symbols.lo, symbols.hi);
@@ -186,7 +195,8 @@ void kt_migration_begin(void) {
         config->resolve_old = resolve_old;
         config->excluded = migration.excluded;
         config->n_excluded = migration.n_excluded;
-        config->defer_in_place_writes = migration.pair && (migration.pair->flags & KT_PAIR_HAS_CODE);
+        config->defer_in_place_writes =
+            migration.pair && (migration.pair->flags & KT_PAIR_HAS_CODE);
         config->watch = kt_kept_watch;
         kt_kept_begin(&config->watched);
     }
@@ -218,7 +228,8 @@ void *kt_new_address(const char *key, uint64_t *size) {
 static const char *old_key_of(const char *new_key) {
     struct kt_version *old = kt_runtime.handover->old;
     for (const struct kt_registered_var *v = old->vars; v < old->vars_end; v++)
-        if (v->key && strcmp(transform_mapped_name(v->key), v->key) && !strcmp(transform_mapped_name(v->key), new_key))
+        if (v->key && strcmp(transform_mapped_name(v->key), v->key) &&
+            !strcmp(transform_mapped_name(v->key), new_key))
             return v->key;
     return new_key;
 }
@@ -229,7 +240,8 @@ static bool is_old_const(const char *key) {
     return s && s->registered && (s->registered->flags & KT_VAR_CONST);
 }
 
-/* Old memory outside the image, or with parts that moved: the translation by symbols does not know it. */
+/* Old memory outside the image, or with parts that moved: the translation by symbols does not know
+ * it. */
 static void add_region(void *old, uint64_t old_size, void *new_, uint64_t new_size) {
     const struct kt_extent *image = &kt_runtime.handover->old->image;
     if ((uintptr_t)old < image->lo || (uintptr_t)old >= image->hi)
@@ -291,7 +303,8 @@ static int migrate(const char *key, void *address, uint64_t size, xform_fn_t xfo
     return 1;
 }
 
-KT_PUBLIC xform_fn_t kitsune_get_xform(const char *name, const char *func, const char *file, const char *ns) {
+KT_PUBLIC xform_fn_t kitsune_get_xform(const char *name, const char *func, const char *file,
+                                       const char *ns) {
     char key[MAX_KEY];
     if (kt_runtime.mode != KT_MODE_STARTING ||
         kt_key_join(key, sizeof key, name, func, file, ns) >= MAX_KEY)
@@ -299,8 +312,8 @@ KT_PUBLIC xform_fn_t kitsune_get_xform(const char *name, const char *func, const
     return kt_written_transformer(key);
 }
 
-KT_PUBLIC int kitsune_migrate_var(const char *name, const char *func, const char *file, const char *ns,
-                                  void *address, size_t size, xform_fn_t xform) {
+KT_PUBLIC int kitsune_migrate_var(const char *name, const char *func, const char *file,
+                                  const char *ns, void *address, size_t size, xform_fn_t xform) {
     char key[MAX_KEY];
     if (kt_runtime.mode != KT_MODE_STARTING ||
         kt_key_join(key, sizeof key, name, func, file, ns) >= MAX_KEY)
@@ -337,7 +350,21 @@ KT_PUBLIC void kitsune_do_automigrate(void) {
     migration.migrated_since_sweep = false;
 }
 
-int kt_migration_finish(struct kt_failure *failure) {
+/* Looks at all memory once more: nothing that the first sweep could have redirected may be left. */
+static int audit(struct kt_failure *failure, struct kt_audit *result) {
+    const struct kt_engine_stats before = *kt_engine_stats();
+    int error = kt_engine_sweep();
+    const struct kt_engine_stats *after = kt_engine_stats();
+    if (error)
+        return kt_fail(failure, KT_MIGRATION_FAILED, strerror(-error));
+    result->done = true;
+    result->left = after->sweep_image_pointers - before.sweep_image_pointers +
+                   after->sweep_moved_pointers - before.sweep_moved_pointers;
+    result->kept = after->sweep_kept_pointers; /* counted anew by each sweep */
+    return 0;
+}
+
+int kt_migration_finish(struct kt_failure *failure, struct kt_audit *result) {
     int code = 0;
     int error = kt_engine_drain();
     if (!error && (!migration.swept || migration.migrated_since_sweep))
@@ -350,7 +377,7 @@ int kt_migration_finish(struct kt_failure *failure) {
     const struct kt_engine_stats *stats = kt_engine_stats();
     if (kt_runtime.handover->strict && stats->sweep_moved_pointers)
         return kt_fail(failure, KT_STRICT, (unsigned long long)stats->sweep_moved_pointers);
-    return 0;
+    return kt_runtime.handover->audit ? audit(failure, result) : 0;
 }
 
 void kt_migration_end(void) {

@@ -18,10 +18,13 @@ void kt_migration_end(void);
 /* Memory kept from earlier updates: kept.c. */
 /* The range that holds all of it and the transformer library in use; empty if there is none. */
 void kt_kept_begin(struct kt_range *all);
+/* Where it notes what is watched: not to be swept. */
+struct kt_extent kt_kept_own_memory(void);
 void kt_kept_watch(void *context, uintptr_t value);
 /* Gives back what nothing points to any more. After the sweep. */
 void kt_kept_release_unused(void);
-/* Releases the old objects and unloads the old version, except what is still pointed to. `whole`: all of it stays. Returns the bytes kept. */
+/* Releases the old objects and unloads the old version, except what is still pointed to. `whole`:
+ * all of it stays. Returns the bytes kept. */
 uint64_t kt_kept_unload(struct kt_version *old, bool whole);
 /* Keeps the transformer library if something points into it, else unloads it. */
 void kt_kept_unload_transformer(void *handle);

@@ -1,5 +1,6 @@
 /*
- * outcome.c - the report of a committed update: to doupd as lines and JSON, to the log, to the benchmark file.
+ * outcome.c - the report of a committed update: to doupd as lines and JSON, to the log, to the
+ * benchmark file.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -47,7 +48,9 @@ static void compose(struct text *t, const struct kt_handover *h, const struct kt
     add_string(t, "toBuildId", self->build_id);
     add_string(t, "point", h->point);
     add(t, "\"updates\":%u,\"threads\":1,", kt_runtime.state->update_count);
-    add(t, "\"phases\":{\"quiesceMs\":%.3f,\"verifyMs\":%.3f,\"loadMs\":%.3f,\"startMs\":%.3f,\"commitMs\":%.3f},",
+    add(t,
+        "\"phases\":{\"quiesceMs\":%.3f,\"verifyMs\":%.3f,\"loadMs\":%.3f,\"startMs\":%.3f,"
+        "\"commitMs\":%.3f},",
         ms_between(h->requested_ns, h->entered_ns), ms_between(h->entered_ns, h->verified_ns),
         ms_between(h->verified_ns, h->loaded_ns), ms_between(h->started_ns, o->migrated_ns),
         ms_between(o->migrated_ns, o->committed_ns));
@@ -56,13 +59,18 @@ static void compose(struct text *t, const struct kt_handover *h, const struct kt
     add(t, "\"objects\":{\"visited\":%llu,\"copied\":%llu,\"kept\":%llu,\"bytesCopied\":%llu},",
         (unsigned long long)s->objects_visited, (unsigned long long)s->objects_copied,
         (unsigned long long)s->objects_kept, (unsigned long long)s->bytes_copied);
-    add(t, "\"sweep\":{\"bytes\":%llu,\"imagePointers\":%llu,\"movedPointers\":%llu,\"keptPointers\":%llu,"
-           "\"walkMs\":%.3f,\"sweepMs\":%.3f},",
+    add(t,
+        "\"sweep\":{\"bytes\":%llu,\"imagePointers\":%llu,\"movedPointers\":%llu,\"keptPointers\":%"
+        "llu,"
+        "\"walkMs\":%.3f,\"sweepMs\":%.3f},",
         (unsigned long long)s->bytes_swept, (unsigned long long)s->sweep_image_pointers,
         (unsigned long long)s->sweep_moved_pointers, (unsigned long long)s->sweep_kept_pointers,
         (double)s->walk_ns / 1e6, (double)s->sweep_ns / 1e6);
-    add(t, "\"keptBytes\":%llu,\"lostHandlers\":%u,\"warnings\":[", (unsigned long long)o->kept_bytes,
-        o->lost_handlers);
+    if (o->audit.done)
+        add(t, "\"audit\":{\"pointersLeft\":%llu,\"pointersToKeptData\":%llu},",
+            (unsigned long long)o->audit.left, (unsigned long long)o->audit.kept);
+    add(t, "\"keptBytes\":%llu,\"lostHandlers\":%u,\"warnings\":[",
+        (unsigned long long)o->kept_bytes, o->lost_handlers);
     for (unsigned i = 0; i < o->n_warnings; i++) {
         char escaped[1100];
         kt_json_escape(escaped, sizeof escaped, o->warnings[i]);
@@ -81,7 +89,8 @@ static void write_benchmark(const struct kt_handover *h, const struct kt_outcome
         kitsune_log("%s can't be written", path);
         return;
     }
-    uint64_t requested = h->requested_ns && h->requested_ns < h->entered_ns ? h->requested_ns : h->entered_ns;
+    uint64_t requested =
+        h->requested_ns && h->requested_ns < h->entered_ns ? h->requested_ns : h->entered_ns;
     dprintf(fd, "%.3f %.3f %.3f\n", ms_between(requested, h->entered_ns),
             ms_between(h->entered_ns, o->committed_ns), ms_between(requested, o->committed_ns));
     close(fd);
@@ -95,6 +104,7 @@ void kt_outcome_report(const struct kt_handover *h, const struct kt_outcome *o) 
     for (unsigned i = 0; i < o->n_warnings; i++)
         kitsune_log("warning: %s", o->warnings[i]);
     kt_answer(h->answer_fd, h->answer_inode, "report %s", text.data);
-    kt_answer(h->answer_fd, h->answer_inode, "outcome committed %.3f", ms_between(h->entered_ns, o->committed_ns));
+    kt_answer(h->answer_fd, h->answer_inode, "outcome committed %.3f",
+              ms_between(h->entered_ns, o->committed_ns));
     kt_answer_close(h->answer_fd, h->answer_inode);
 }

@@ -14,6 +14,7 @@ struct kt_outcome {
     char old_build_id[KT_BUILD_ID_TEXT];
     uint64_t migrated_ns, committed_ns;
     struct kt_engine_stats stats;
+    struct kt_audit audit;
     uint64_t kept_bytes;
     unsigned lost_handlers;
     unsigned n_warnings;

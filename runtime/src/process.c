@@ -29,9 +29,10 @@ uint64_t kt_process_start_time(long pid) {
     return ticks;
 }
 
-/* Whether `fd` still is the file that was opened: programs that close all descriptors at start give their numbers to others. `kind`: S_IF...
- * or 0 for any. */
+/* Whether `fd` still is the file that was opened: programs that close all descriptors at start give
+ * their numbers to others. `kind`: S_IF... or 0 for any. */
 bool kt_is_same_file(int fd, uint64_t inode, mode_t kind) {
     struct stat st;
-    return fd >= 0 && !fstat(fd, &st) && st.st_ino == inode && (!kind || (st.st_mode & S_IFMT) == kind);
+    return fd >= 0 && !fstat(fd, &st) && st.st_ino == inode &&
+           (!kind || (st.st_mode & S_IFMT) == kind);
 }

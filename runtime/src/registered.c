@@ -1,8 +1,8 @@
 /*
  * registered.c - variables registered by calls instead of by kcc.
  *
- * They lie in one reserved range per version, entries from its lower end, keys from its upper, which the next version reads and the
- * commit gives back.
+ * They lie in one reserved range per version, entries from its lower end, keys from its upper,
+ * which the next version reads and the commit gives back.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -57,8 +57,8 @@ static int enter(const char *key, void *address, size_t size, uint64_t flags) {
     return 0;
 }
 
-KT_PUBLIC int kitsune_register_var(const char *name, const char *func, const char *file, const char *ns,
-                                   void *address, size_t size, int auto_migrate) {
+KT_PUBLIC int kitsune_register_var(const char *name, const char *func, const char *file,
+                                   const char *ns, void *address, size_t size, int auto_migrate) {
     char key[MAX_KEY];
     if (kt_runtime.mode == KT_MODE_OUTSIDE)
         return 0;

@@ -1,8 +1,9 @@
 /*
  * report.c - telling doupd, as the update goes on, what happens.
  *
- * doupd listens on a socket in the request directory. The program writes lines to it and reads nothing. Nothing here can
- * block the program or end it: sends don't wait, a vanished listener is not an error.
+ * doupd listens on a socket in the request directory. The program writes lines to it and reads
+ * nothing. Nothing here can block the program or end it: sends don't wait, a vanished listener is
+ * not an error.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -1,9 +1,11 @@
 /*
- * request.c - reading a request file. Everything here is async-signal-safe: the signal handler reads requests, too.
+ * request.c - reading a request file. Everything here is async-signal-safe: the signal handler
+ * reads requests, too.
  *
- * A request is a file PID.request in the request directory, put there by rename: lines of a field's name, a space and its
- * value. It is believed if it and the directory belong to the process's user and nobody else can write them. An update that has
- * begun holds it as PID.active, so that exactly one of the process (taking it) and doupd (withdrawing it) wins.
+ * A request is a file PID.request in the request directory, put there by rename: lines of a field's
+ * name, a space and its value. It is believed if it and the directory belong to the process's user
+ * and nobody else can write them. An update that has begun holds it as PID.active, so that exactly
+ * one of the process (taking it) and doupd (withdrawing it) wins.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -51,7 +53,8 @@ static const char *parse_field(struct kt_request *r, const char *name, size_t n,
     if (IS("nonce"))
         return parse_nonce(r->nonce, value, length) ? NULL : "nonce";
     if (IS("path"))
-        return parse_text(r->path, sizeof r->path, value, length) && r->path[0] == '/' ? NULL : "path";
+        return parse_text(r->path, sizeof r->path, value, length) && r->path[0] == '/' ? NULL
+                                                                                       : "path";
     if (IS("transformer"))
         return parse_text(r->transformer, sizeof r->transformer, value, length) &&
                        r->transformer[0] == '/'

@@ -1,8 +1,9 @@
 /*
- * runtime.h - what the parts of the runtime say to each other. One header for all of them but those that stand alone (arena, ELF files,
- * digests, keys, errors, the engine).
+ * runtime.h - what the parts of the runtime say to each other. One header for all of them but those
+ * that stand alone (arena, ELF files, digests, keys, errors, the engine).
  *
- * A version's runtime is in one of three modes. The thread that runs main changes it, at update points only; signal handlers read it.
+ * A version's runtime is in one of three modes. The thread that runs main changes it, at update
+ * points only; signal handlers read it.
  */
 #ifndef KT_RUNTIME_H
 #define KT_RUNTIME_H
@@ -38,14 +39,15 @@ struct kt_runtime {
 };
 extern struct kt_runtime kt_runtime;
 
-/* Not 0 when kitsune_update() has something to do: the one thing that it tests. Written by the signal handler (request) and by the
- * thread that updates. */
+/* Not 0 when kitsune_update() has something to do: the one thing that it tests. Written by the
+ * signal handler (request) and by the thread that updates. */
 extern volatile sig_atomic_t kt_attention;
 
 /* See api.c. */
 extern void (*const kt_interface[])(void);
 
-/* ---- Requests: request.c, update_request.c ----------------------------------------------------------------- */
+/* ---- Requests: request.c, update_request.c
+ * ----------------------------------------------------------------- */
 
 struct kt_request {
     char nonce[40];
@@ -78,23 +80,32 @@ int kt_request_take(struct kt_request *request, struct kt_failure *failure);
 void kt_request_finish(const char *directory, const char *nonce);
 bool kt_request_pending(void);
 
-/* ---- Talking to doupd and the log: report.c, ktlog.c ----------------------------------------------------------- */
+/* ---- Talking to doupd and the log: report.c, ktlog.c
+ * ----------------------------------------------------------- */
 
-/* Connects to the socket that the request names. -1 if nobody listens: the update goes on all the same. */
+/* Connects to the socket that the request names. -1 if nobody listens: the update goes on all the
+ * same. */
 int kt_answer_open(const struct kt_request *request, uint64_t *inode);
 /* One line. Never blocks, never raises SIGPIPE; checks that the descriptor still is what it was. */
-void kt_answer(int fd, uint64_t inode, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void kt_answer(int fd, uint64_t inode, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 void kt_answer_close(int fd, uint64_t inode);
 bool kt_is_same_file(int fd, uint64_t inode, mode_t kind);
 /* Text with everything escaped that a JSON string or one line can't hold. */
 size_t kt_json_escape(char *out, size_t size, const char *text);
 
+/* The log is opened by its first line. What an update opened, it closes. */
+bool kt_log_is_open(void);
+void kt_log_close(void);
+
 uint64_t kt_now_ns(void);
-/* When process `pid` started, in clock ticks (proc(5), stat field 22); 0 if there is none. Async-signal-safe. */
+/* When process `pid` started, in clock ticks (proc(5), stat field 22); 0 if there is none.
+ * Async-signal-safe. */
 uint64_t kt_process_start_time(long pid);
 bool kt_fault_at(enum kt_fault phase);
 
-/* ---- Verification: verify.c (also used by doupd) ------------------------------------------------------------------ */
+/* ---- Verification: verify.c (also used by doupd)
+ * ------------------------------------------------------------------ */
 
 enum { KT_MAX_LISTED = 64 };
 
@@ -118,14 +129,18 @@ int kt_verify(struct kt_verification *v, struct kt_failure *failure);
 /* Whether the file is a version at all: exports what the driver and the runtime need. */
 int kt_verify_is_version(struct kt_elf *elf, struct kt_failure *failure);
 /* NULL, or why a pair (in this process) does not fit these versions. */
-const char *kt_pair_objection(const struct kt_pair *pair, const char *old_build_id, const char *new_build_id,
-                              const struct kt_digests *old, const struct kt_digests *new_);
+const char *kt_pair_objection(const struct kt_pair *pair, const char *old_build_id,
+                              const char *new_build_id, const struct kt_digests *old,
+                              const struct kt_digests *new_);
 
-/* ---- Loading: update_load.c, dynamic_objects.c ------------------------------------------------------------------- */
+/* ---- Loading: update_load.c, dynamic_objects.c
+ * ------------------------------------------------------------------- */
 
-/* dlopen() that never finds an object that is loaded already. `descriptor` is the file as it was checked. Returns the handle, or NULL
- * with `failure` filled under `error` (KT_LOAD_FAILED or KT_TRANSFORMER_UNUSABLE). */
-void *kt_load_fresh(const char *path, int descriptor, enum kt_error error, struct kt_failure *failure);
+/* dlopen() that never finds an object that is loaded already. `descriptor` is the file as it was
+ * checked. Returns the handle, or NULL with `failure` filled under `error` (KT_LOAD_FAILED or
+ * KT_TRANSFORMER_UNUSABLE). */
+void *kt_load_fresh(const char *path, int descriptor, enum kt_error error,
+                    struct kt_failure *failure);
 /* Fills map, image and build_id of a version from its handle. */
 int kt_describe_image(struct kt_version *version);
 /* Fills read_only, from the file if it still is the one that was loaded. */
@@ -133,7 +148,8 @@ void kt_find_read_only(struct kt_version *version);
 /* Keeps dlclose() and exit from running the image's destructors and exit handlers. */
 void kt_disarm_finalizers(struct kt_version *version);
 
-/* An update's phases. Each returns 0 or a KT error with the failure filled; nothing has been changed then. */
+/* An update's phases. Each returns 0 or a KT error with the failure filled; nothing has been
+ * changed then. */
 struct kt_update {
     struct kt_request request;
     struct kt_handover *handover;
@@ -153,22 +169,31 @@ int kt_phase_load(struct kt_update *update);
 /* Does not return if the new version starts. */
 int kt_phase_start(struct kt_update *update);
 
-/* Exit and fork handlers of the old version become the new one's; the number of those without counterpart. */
+/* Exit and fork handlers of the old version become the new one's; the number of those without
+ * counterpart. */
 unsigned kt_redirect_exit_handlers(void);
-/* Forgets the handlers that lie in an image, which is about to be unloaded: registered by constructors of a version that was refused. */
+/* Forgets the handlers that lie in an image, which is about to be unloaded: registered by
+ * constructors of a version that was refused. */
 void kt_drop_exit_handlers(const struct kt_extent *image);
 
 /* In the new version. */
 void kt_migration_begin(void);
 /* Whether the migration came to a good end; sweeps if kitsune_do_automigrate() has not done so. */
-int kt_migration_finish(struct kt_failure *failure);
+struct kt_audit {
+    bool done;
+    uint64_t left; /* pointers to the old version that were found after the sweep; they are
+                      redirected, too */
+    uint64_t kept; /* pointers to data of the old version that stays mapped for them */
+};
+int kt_migration_finish(struct kt_failure *failure, struct kt_audit *audit);
 void kt_commit(void);
 /* In the new version: the update has come to this phase. */
 void kt_enter_phase(enum kt_fault phase);
 /* The new version's start failed: does not return. */
 void kt_roll_back(const struct kt_failure *failure) __attribute__((noreturn));
 
-/* ---- Symbols: symbols.c, lookup.c ------------------------------------------------------------------------------ */
+/* ---- Symbols: symbols.c, lookup.c
+ * ------------------------------------------------------------------------------ */
 
 enum kt_symbol_kind { KT_SYMBOL_VARIABLE = 1, KT_SYMBOL_FUNCTION = 2, KT_SYMBOL_ANY = 3 };
 
@@ -189,36 +214,45 @@ void kt_symbols_release(void);
 /* Where the tables lie, for the sweep to leave alone. */
 struct kt_extent kt_symbols_extent(void);
 /* The symbol that `key` names: itself, or by an unambiguous suffix of its file. */
-const struct kt_symbol *kt_symbol_by_key(struct kt_symbols *symbols, const char *key, unsigned kinds);
+const struct kt_symbol *kt_symbol_by_key(struct kt_symbols *symbols, const char *key,
+                                         unsigned kinds);
 /* The only function of that version with this bare name. */
 const struct kt_symbol *kt_symbol_by_function_name(struct kt_symbols *symbols, const char *name);
-/* Visits the symbols at exactly `address`; the callback returns true to stop, and that symbol is returned. */
+/* Visits the symbols at exactly `address`; the callback returns true to stop, and that symbol is
+ * returned. */
 const struct kt_symbol *kt_symbol_at(struct kt_symbols *symbols, uintptr_t address, unsigned kinds,
-                                     bool (*accept)(void *context, const struct kt_symbol *), void *context);
-/* The variable that holds `address` (its end counts if nothing begins there). Without `with_file`, of those known without
- * reading the file. */
-const struct kt_symbol *kt_symbol_around(struct kt_symbols *symbols, uintptr_t address, bool with_file);
+                                     bool (*accept)(void *context, const struct kt_symbol *),
+                                     void *context);
+/* The variable that holds `address` (its end counts if nothing begins there). Without `with_file`,
+ * of those known without reading the file. */
+const struct kt_symbol *kt_symbol_around(struct kt_symbols *symbols, uintptr_t address,
+                                         bool with_file);
 void *kt_symbol_address(const struct kt_symbol *symbol);
 
 /* Address under a key in the old version: noted locals as well. */
 void *kt_old_address(const char *key, uint64_t *size);
 
-/* ---- Renamings and pairs: migrate.c --------------------------------------------------------------------------- */
+/* ---- Renamings and pairs: migrate.c
+ * --------------------------------------------------------------------------- */
 
 /* The pair in use, or NULL. */
 const struct kt_pair *kt_current_pair(void);
 const struct kt_variable *kt_pair_variable(const char *new_key);
-/* The new version's key for an old one: by the pair, by transform_register_renaming(), else itself. */
+/* The new version's key for an old one: by the pair, by transform_register_renaming(), else itself.
+ */
 const char *kt_renamed(const char *old_key);
 
-/* ---- Noted locals: stackvars.c ---------------------------------------------------------------------------------- */
+/* ---- Noted locals: stackvars.c
+ * ---------------------------------------------------------------------------------- */
 
-const struct kt_noted_variable *kt_noted_find(const struct kt_notes *notes, const char *func, const char *name);
+const struct kt_noted_variable *kt_noted_find(const struct kt_notes *notes, const char *func,
+                                              const char *name);
 struct kt_notes *kt_notes_of_this_thread(void);
 void kt_notes_release(struct kt_notes *notes);
 
 /* The engine's translate callback. */
 enum kt_translation;
-enum kt_translation kt_translate(void *context, uintptr_t old, bool exact_function, uintptr_t *new_address);
+enum kt_translation kt_translate(void *context, uintptr_t old, bool exact_function,
+                                 uintptr_t *new_address);
 
 #endif

@@ -1,8 +1,9 @@
 /*
  * stackvars.c - notes of the formals and locals of running functions, per thread.
  *
- * The notes are a stack of frames in mapped memory (not malloc'd: they hold addresses of the version that goes away). A frame that
- * was left without notice (longjmp) is recognised by its address: everything noted below the frame that notes now is gone.
+ * The notes are a stack of frames in mapped memory (not malloc'd: they hold addresses of the
+ * version that goes away). A frame that was left without notice (longjmp) is recognised by its
+ * address: everything noted below the frame that notes now is gone.
  */
 #define _GNU_SOURCE
 #include <string.h>
@@ -45,8 +46,9 @@ static void drop_frame(void) {
 }
 
 static void enter(const char *func, uintptr_t frame_address) {
-    /* The stack grows down: a frame noted below this address was left. One at the same address was left as well if it is of
-     * this function; otherwise the compiler has inlined this function into it. */
+    /* The stack grows down: a frame noted below this address was left. One at the same address was
+     * left as well if it is of this function; otherwise the compiler has inlined this function into
+     * it. */
     while (notes.n_frames) {
         const struct kt_noted_frame *last = &notes.frames[notes.n_frames - 1];
         if (last->frame_address > frame_address ||
@@ -124,13 +126,15 @@ KT_PUBLIC void stackvars_note_exit(const char *func) {
     leave(func);
 }
 
-KT_PUBLIC void stackvars_note_local(const char *func, const char *name, void *address, size_t size) {
+KT_PUBLIC void stackvars_note_local(const char *func, const char *name, void *address,
+                                    size_t size) {
     if (!notes.n_frames || strcmp(notes.frames[notes.n_frames - 1].func, func))
         enter(func, (uintptr_t)__builtin_frame_address(0));
     note(name, address, size, false);
 }
 
-KT_PUBLIC void stackvars_note_formal(const char *func, const char *name, void *address, size_t size) {
+KT_PUBLIC void stackvars_note_formal(const char *func, const char *name, void *address,
+                                     size_t size) {
     if (!notes.n_frames || strcmp(notes.frames[notes.n_frames - 1].func, func))
         enter(func, (uintptr_t)__builtin_frame_address(0));
     note(name, address, size, true);

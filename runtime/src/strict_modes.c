@@ -1,9 +1,9 @@
 /*
  * strict_modes.c - who may have written a file: the rules of sshd's StrictModes.
  *
- * The checks on the file itself are made on the descriptor that is then used. Directories are checked by name from the root
- * down; they pass only if nobody but root and the user could change what the names mean, so the order of check and use
- * does not matter to anyone else.
+ * The checks on the file itself are made on the descriptor that is then used. Directories are
+ * checked by name from the root down; they pass only if nobody but root and the user could change
+ * what the names mean, so the order of check and use does not matter to anyone else.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -26,7 +26,8 @@ static const char *objection(const struct stat *st, uid_t user, int directory) {
     return st->st_mode & S_IWOTH ? "is writable by everybody" : "is writable by its group";
 }
 
-static int check_directories(const char *path, const char *real, uid_t user, struct kt_failure *failure) {
+static int check_directories(const char *path, const char *real, uid_t user,
+                             struct kt_failure *failure) {
     char directory[PATH_MAX];
     struct stat st;
     strcpy(directory, real);
@@ -43,7 +44,8 @@ static int check_directories(const char *path, const char *real, uid_t user, str
     return 0;
 }
 
-int kt_open_trusted(const char *path, uid_t user, char *real, struct stat *st, struct kt_failure *failure) {
+int kt_open_trusted(const char *path, uid_t user, char *real, struct stat *st,
+                    struct kt_failure *failure) {
     if (!realpath(path, real)) {
         kt_fail(failure, KT_FILE_MISSING, path, strerror(errno));
         return -1;

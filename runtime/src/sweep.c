@@ -1,12 +1,15 @@
 /*
  * sweep.c - the one pass over the program's memory after the walk.
  *
- * Looks at every aligned word of private writable memory that is present, and rewrites those that point into the old image or to (into) an object
- * that moved. Left alone: what the embedder excludes, the engine's own memory, malloc's own lists (which hold addresses of
- * chunk headers, that lie in the last bytes of the block before), the old objects themselves, and this function's own frames.
+ * Looks at every aligned word of private writable memory that is present, and rewrites those that
+ * point into the old image or to (into) an object that moved. Left alone: what the embedder
+ * excludes, the engine's own memory, malloc's own lists (which hold addresses of chunk headers,
+ * that lie in the last bytes of the block before), the old objects themselves, and this function's
+ * own frames.
  *
- * Words are tested in blocks of 64 against a few ranges (sweep_test.c); only blocks with a hit are looked at word by word. What can't be
- * translated is noted: in the old image it keeps that page mapped, in an object it keeps the object from being freed.
+ * Words are tested in blocks of 64 against a few ranges (sweep_test.c); only blocks with a hit are
+ * looked at word by word. What can't be translated is noted: in the old image it keeps that page
+ * mapped, in an object it keeps the object from being freed.
  */
 #define _GNU_SOURCE
 #include "sweep.h"
@@ -31,7 +34,7 @@ struct sweep {
 };
 
 #define PAGE ((uintptr_t)4096)
-#define PAGEMAP_PIECE 8192 /* pages per read */
+#define PAGEMAP_PIECE 8192               /* pages per read */
 #define PAGE_PRESENT ((uint64_t)3 << 62) /* present or swapped */
 
 static void keep(struct sweep *s, uintptr_t where, uintptr_t value, enum kt_translation why) {
@@ -74,7 +77,8 @@ static void image_word(struct sweep *s, uintptr_t *word, uintptr_t value) {
     }
 }
 
-/* True if `p` lies in an object that moved: that memory goes away, and must stay as it is in case the old version goes on. */
+/* True if `p` lies in an object that moved: that memory goes away, and must stay as it is in case
+ * the old version goes on. */
 static bool in_moved(struct sweep *s, uintptr_t p) {
     struct kt_place place;
     if (p - s->moved.lo < s->moved.hi - s->moved.lo)
@@ -99,6 +103,10 @@ static void moved_word(struct sweep *s, uintptr_t *word, uintptr_t value) {
         return;
     if (place.old != 0 && kt_heap_is_link(&e->heap, (uintptr_t)word, value, place.old))
         return;
+    /* Of a malloc that isn't known, the words that say where its runs of pages begin can't be told
+     * from the program's: left as they are, and the object with them. */
+    if (e->heap.kind == KT_MALLOC_FOREIGN && place.old == value && value % PAGE == 0)
+        how = KT_RESOLVED_DROPPED;
     if (how == KT_RESOLVED) {
         rewrite(s, word, new_);
         e->stats.sweep_moved_pointers++;
@@ -226,7 +234,8 @@ static bool collect_skip(struct sweep *s, const struct kt_maps *maps, uintptr_t 
         list[n++] = s->image;
     if (e->heap.main_arena.hi != 0)
         list[n++] = e->heap.main_arena;
-    /* From the deepest point of the stack to the caller of kt_engine_sweep: values under way are held there. */
+    /* From the deepest point of the stack to the caller of kt_engine_sweep: values under way are
+     * held there. */
     const struct kt_mapping *stack = kt_maps_find(maps, frame);
     if (stack != NULL)
         list[n++] = (struct kt_range){stack->lo, frame};
@@ -300,7 +309,8 @@ static int sweep_all(struct kt_engine *e, uintptr_t frame) {
                           strerror(-error));
         return error;
     }
-    /* The journal may need a segment while the mappings are swept: it is not among `maps`, so it is not seen. */
+    /* The journal may need a segment while the mappings are swept: it is not among `maps`, so it is
+     * not seen. */
     if (!collect_skip(&s, &maps, frame)) {
         kt_migration_fail(KT_CODE_NO_MEMORY, "no memory for the notes of the migration");
         return -ENOMEM;

@@ -1,5 +1,6 @@
 /*
- * sweep.h - the sweep's inner parts: the test of many words at once (sweep_test.c), and which pages are present (sweep_pages.c).
+ * sweep.h - the sweep's inner parts: the test of many words at once (sweep_test.c), and which pages
+ * are present (sweep_pages.c).
  */
 #ifndef KT_SWEEP_H
 #define KT_SWEEP_H
@@ -27,15 +28,16 @@ static inline bool kt_sweep_hit(const struct kt_sweep_ranges *test, uintptr_t va
     return hit;
 }
 
-/* The number of words before the first block of KT_SWEEP_BLOCK words that holds a hit, or before a rest shorter than a block. */
+/* The number of words before the first block of KT_SWEEP_BLOCK words that holds a hit, or before a
+ * rest shorter than a block. */
 static inline size_t kt_sweep_clean(const struct kt_sweep_ranges *test, const uintptr_t *words,
                                     size_t n) {
     return test->clean(test, words, n);
 }
 
 typedef void (*kt_sweep_visit_fn)(void *context, uintptr_t lo, uintptr_t hi);
-/* Calls `visit` for the present parts of [lo, hi), in order, where the kernel can list them (PAGEMAP_SCAN). False if it
- * can't; nothing was visited then. */
+/* Calls `visit` for the present parts of [lo, hi), in order, where the kernel can list them
+ * (PAGEMAP_SCAN). False if it can't; nothing was visited then. */
 bool kt_sweep_present(int pagemap, uintptr_t lo, uintptr_t hi, void *context,
                       kt_sweep_visit_fn visit);
 

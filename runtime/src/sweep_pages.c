@@ -1,6 +1,7 @@
 /*
- * sweep_pages.c - present pages, from the kernel's list (ioctl PAGEMAP_SCAN, Linux 6.7). It steps over what is absent without a
- * word per page, which matters in mappings of terabytes such as a sanitizer's shadow.
+ * sweep_pages.c - present pages, from the kernel's list (ioctl PAGEMAP_SCAN, Linux 6.7). It steps
+ * over what is absent without a word per page, which matters in mappings of terabytes such as a
+ * sanitizer's shadow.
  */
 #define _GNU_SOURCE
 #include "sweep.h"

@@ -1,9 +1,10 @@
 /*
  * sweep_test.c - tests many words at once for lying in one of a few ranges.
  *
- * word - lo < length, unsigned, is one subtraction and one comparison per range; hits are gathered over a block and looked at once. Written with the
- * compilers' vector types for the number of ranges as a constant; the AVX2 variant is chosen at run time by cpuid
- * (not by an ifunc or a constructor: a version's image must load without either).
+ * word - lo < length, unsigned, is one subtraction and one comparison per range; hits are gathered
+ * over a block and looked at once. Written with the compilers' vector types for the number of
+ * ranges as a constant; the AVX2 variant is chosen at run time by cpuid (not by an ifunc or a
+ * constructor: a version's image must load without either).
  */
 #include "sweep.h"
 
@@ -14,7 +15,8 @@
 typedef uint64_t vector __attribute__((vector_size(32), aligned(8), may_alias));
 typedef int64_t signed_vector __attribute__((vector_size(32), aligned(8), may_alias));
 
-/* Processors compare signed numbers: with the top bit flipped on both sides the order is the unsigned one. */
+/* Processors compare signed numbers: with the top bit flipped on both sides the order is the
+ * unsigned one. */
 #define FLIP ((uint64_t)1 << 63)
 
 NO_SANITIZE static inline __attribute__((always_inline)) size_t
@@ -64,6 +66,8 @@ clean_scalar(const struct kt_sweep_ranges *ranges, const uintptr_t *words, size_
             return body(ranges, words, n, 2);                                                      \
         case 3:                                                                                    \
             return body(ranges, words, n, 3);                                                      \
+        case 4:                                                                                    \
+            return body(ranges, words, n, 4);                                                      \
         default:                                                                                   \
             return body(ranges, words, n, ranges->n);                                              \
         }                                                                                          \
@@ -75,7 +79,8 @@ clean_scalar(const struct kt_sweep_ranges *ranges, const uintptr_t *words, size_
 VARIANTS(clean_plain, , clean_scalar)
 VARIANTS(clean_avx2, __attribute__((target("avx2"))), clean_blocks)
 
-/* The processor has AVX2 and the kernel saves its registers (Intel SDM, CPUID leaves 1 and 7, XCR0). */
+/* The processor has AVX2 and the kernel saves its registers (Intel SDM, CPUID leaves 1 and 7,
+ * XCR0). */
 static bool has_avx2(void) {
     unsigned a, b, c, d, low, high;
     if (!__get_cpuid(1, &a, &b, &c, &d) || (c & (1u << 27)) == 0)

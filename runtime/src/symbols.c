@@ -1,9 +1,10 @@
 /*
  * symbols.c - the symbols of one version, by key and by address.
  *
- * Three sources, in this order of trust: what kcc registered (keys as in its source), the dynamic symbol table, and .symtab of
- * the file on disk, which is read only when a question can't be answered otherwise and only if the file still is the one that was loaded. Built
- * at the first question of an update, in one reserved range that the migration's sweep leaves alone.
+ * Three sources, in this order of trust: what kcc registered (keys as in its source), the dynamic
+ * symbol table, and .symtab of the file on disk, which is read only when a question can't be
+ * answered otherwise and only if the file still is the one that was loaded. Built at the first
+ * question of an update, in one reserved range that the migration's sweep leaves alone.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -83,7 +84,7 @@ static struct kt_symbol *add(struct kt_symbols *s, uintptr_t address, uint64_t s
 
 /* Dynamic symbols as the loaded image has them. */
 struct dynamic_symbols {
-    const ElfW(Sym) *symbols;
+    const ElfW(Sym) * symbols;
     const char *strings;
     size_t count;
 };
@@ -125,10 +126,14 @@ static uint32_t kind_of(unsigned char info) {
 
 /* Names that the linker makes for itself: addresses, not objects of the program. */
 static bool is_linkers(const char *name) {
-    static const char *const names[] = {"_DYNAMIC",          "_GLOBAL_OFFSET_TABLE_",
-                                        "__GNU_EH_FRAME_HDR", "__FRAME_END__",
-                                        "__TMC_END__",        "__dso_handle",
-                                        "_init",              "_fini",
+    static const char *const names[] = {"_DYNAMIC",
+                                        "_GLOBAL_OFFSET_TABLE_",
+                                        "__GNU_EH_FRAME_HDR",
+                                        "__FRAME_END__",
+                                        "__TMC_END__",
+                                        "__dso_handle",
+                                        "_init",
+                                        "_fini",
                                         "kt_entry"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(name, names[i]))
@@ -157,7 +162,8 @@ static bool make_indices(struct kt_symbols *s) {
     s->n_by_address = 0;
     /* Backwards, so that in each chain earlier sources come first. */
     for (uint32_t i = s->count; i-- > 0;) {
-        uint32_t *bucket = &s->buckets[hash_of(kt_key_name(s->symbols[i].key)) & (s->n_buckets - 1)];
+        uint32_t *bucket =
+            &s->buckets[hash_of(kt_key_name(s->symbols[i].key)) & (s->n_buckets - 1)];
         s->symbols[i].next = *bucket;
         *bucket = i + 1;
     }
@@ -178,7 +184,8 @@ static bool build(struct kt_symbols *s, struct kt_version *v) {
         return false;
     const struct kt_registered_var *var;
     for (size_t i = 0; i < v->n_hand_registered + n_vars; i++) {
-        var = i < v->n_hand_registered ? &v->hand_registered[i] : &v->vars[i - v->n_hand_registered];
+        var =
+            i < v->n_hand_registered ? &v->hand_registered[i] : &v->vars[i - v->n_hand_registered];
         if (!var->key)
             continue;
         bool tls = var->flags & KT_VAR_THREAD_LOCAL;
@@ -214,7 +221,8 @@ struct kt_symbols *kt_symbols(struct kt_version *version) {
     return NULL;
 }
 
-/* `file.c/name` for a static one, `name` otherwise; NULL for compilers' clones, which have other parameters. */
+/* `file.c/name` for a static one, `name` otherwise; NULL for compilers' clones, which have other
+ * parameters. */
 static const char *file_symbol_key(const char *file, const char *name, unsigned binding) {
     char key[MAX_KEY];
     size_t length = strcspn(name, ".");
@@ -256,6 +264,10 @@ static void add_file_symbols(struct kt_symbols *s, const struct kt_elf *elf) {
         uint32_t kind = kind_of(symbol->st_info);
         if (!kind || symbol->st_shndx == SHN_UNDEF || symbol->st_shndx >= SHN_LORESERVE ||
             !symbol->st_value || is_linkers(name))
+            continue;
+        /* What isn't loaded (type summaries) has no address, only an offset that looks like one. */
+        struct kt_elf_section section;
+        if (!kt_elf_section(elf, symbol->st_shndx, &section) || !(section.flags & SHF_ALLOC))
             continue;
         const char *key = file_symbol_key(file, name, ELF64_ST_BIND(symbol->st_info));
         if (key)
@@ -366,7 +378,8 @@ const struct kt_symbol *kt_symbol_at(struct kt_symbols *s, uintptr_t address, un
 static const struct kt_symbol *find_around(const struct kt_symbols *s, uintptr_t address) {
     const struct kt_symbol *ends_here = NULL;
     uint32_t i = rank(s, address);
-    /* Aliases and functions may stand between; a variable further down than a few entries does not reach here. */
+    /* Aliases and functions may stand between; a variable further down than a few entries does not
+     * reach here. */
     for (unsigned steps = 0; i > 0 && steps < 16; steps++) {
         const struct kt_symbol *symbol = &s->symbols[s->by_address[--i]];
         if (symbol->kind != KT_SYMBOL_VARIABLE)

@@ -1,11 +1,12 @@
 /*
  * transform.c - the combinators of transform.h, on the engine.
  *
- * Closures are hash-consed: the same ingredients give the same closure, so that a transformer may make them anew for each object. For what a
- * pointer closure leads to, a kt_type is derived once per closure and pair of sizes, whose content function applies it; objects
- * are then visited, recorded and filled by kt_follow() as those of generated transformers are.
- * Closures and types lie in the engine's memory and go with the migration; renamings, which may be registered before it begins, in an arena
- * of their own that is freed with it.
+ * Closures are hash-consed: the same ingredients give the same closure, so that a transformer may
+ * make them anew for each object. For what a pointer closure leads to, a kt_type is derived once
+ * per closure and pair of sizes, whose content function applies it; objects are then visited,
+ * recorded and filled by kt_follow() as those of generated transformers are. Closures and types lie
+ * in the engine's memory and go with the migration; renamings, which may be registered before it
+ * begins, in an arena of their own that is freed with it.
  */
 #include "transform.h"
 
@@ -279,8 +280,8 @@ void transform_assign(void *target, size_t target_size, const void *source, size
     memset((char *)target + n, 0, target_size - n);
 }
 
-void transform_assert_null(void *target, size_t target_size, const void *source,
-                           size_t source_size, const char *what) {
+void transform_assert_null(void *target, size_t target_size, const void *source, size_t source_size,
+                           const char *what) {
     if (!all_zero(source, source_size))
         kt_migration_fail(KT_CODE_NOT_NULL, "%s should be NULL, and is not", what);
     memset(target, 0, target_size);

@@ -1,9 +1,10 @@
 /*
  * update.c - the control flow of an update as the program sees it.
  *
- * kitsune_update() costs one predictable branch while nothing is asked for. When something is, the phases run here one after
- * the other (request, verify, quiesce, load, start), each in its own file; a refusal in any of them returns to the program as if
- * nothing had been asked. In a version that is starting up, the matching update point leads to the commit.
+ * kitsune_update() costs one predictable branch while nothing is asked for. When something is, the
+ * phases run here one after the other (request, verify, quiesce, load, start), each in its own
+ * file; a refusal in any of them returns to the program as if nothing had been asked. In a version
+ * that is starting up, the matching update point leads to the commit.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -39,6 +40,8 @@ static void refuse(void) {
     snprintf(s->last_outcome, sizeof s->last_outcome, "refused KT%d", f->code);
     kt_request_finish(update.request.directory, update.request.nonce);
     kt_runtime.host->write_record();
+    if (!h->log_was_open)
+        kt_log_close();
 }
 
 static void release(void) {
@@ -76,6 +79,7 @@ static __attribute__((noinline)) void attempt(const char *point) {
     strcpy(h->requested_path, update.request.path);
     strcpy(h->request_directory, update.request.directory);
     strcpy(h->nonce, update.request.nonce);
+    h->log_was_open = kt_log_is_open();
     h->answer_fd = kt_answer_open(&update.request, &h->answer_inode);
     kt_answer(h->answer_fd, h->answer_inode, "hello %ld", (long)getpid());
     kitsune_log("update to %s requested%s, at update point \"%s\"", update.request.path,

@@ -1,9 +1,11 @@
 /*
- * update_commit.c - phase 6: the new version has reached the update point that the old one left from. From here on there is no way back.
+ * update_commit.c - phase 6: the new version has reached the update point that the old one left
+ * from. From here on there is no way back.
  *
- * Everything that outside parties keep for the program (the kernel's signal handlers, exit and fork handlers) is redirected, the old
- * objects go back to their allocators, the old version is unloaded without running its destructors, and its stack is given
- * back. What could still fail is checked before the first irrevocable step.
+ * Everything that outside parties keep for the program (the kernel's signal handlers, exit and fork
+ * handlers) is redirected, the old objects go back to their allocators, the old version is unloaded
+ * without running its destructors, and its stack is given back. What could still fail is checked
+ * before the first irrevocable step.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -21,7 +23,8 @@
 
 /* What the kernel knows of a signal's handler, under one name for both kinds. */
 static void *handler_of(const struct sigaction *action) {
-    return action->sa_flags & SA_SIGINFO ? (void *)action->sa_sigaction : (void *)action->sa_handler;
+    return action->sa_flags & SA_SIGINFO ? (void *)action->sa_sigaction
+                                         : (void *)action->sa_handler;
 }
 
 static int redirect_signals(struct kt_failure *failure, bool only_check) {
@@ -47,14 +50,16 @@ static int redirect_signals(struct kt_failure *failure, bool only_check) {
     return 0;
 }
 
-/* Symbols of the old version that state still points to and that the new one has nothing for: all of it must stay. */
+/* Symbols of the old version that state still points to and that the new one has nothing for: all
+ * of it must stay. */
 static bool has_untranslatable(struct kt_outcome *outcome) {
     size_t n;
     const struct kt_kept_word *words = kt_engine_kept_words(&n);
     const struct kt_extent *image = &kt_runtime.handover->old->image;
     bool found = false;
     for (size_t i = 0; i < n; i++) {
-        if (words[i].why != KT_UNTRANSLATABLE || words[i].value < image->lo || words[i].value >= image->hi)
+        if (words[i].why != KT_UNTRANSLATABLE || words[i].value < image->lo ||
+            words[i].value >= image->hi)
             continue;
         found = true;
         if (outcome->n_warnings < KT_MAX_WARNINGS) {
@@ -86,10 +91,12 @@ void kt_commit(void) {
     struct kt_handover *h = kt_runtime.handover;
     struct kt_version *old = h->old;
     memset(&outcome, 0, sizeof outcome);
-    /* A transformer library may bring one; it depends on the new version, so that a search from there finds both. */
+    /* A transformer library may bring one; it depends on the new version, so that a search from
+     * there finds both. */
     void (*mainupdate)(void) = (void (*)(void))dlsym(
-        h->transformer_handle ? h->transformer_handle : kt_runtime.self->handle, "_kitsune_mainupdate_xform");
-    kt_migration_finish(&failure);
+        h->transformer_handle ? h->transformer_handle : kt_runtime.self->handle,
+        "_kitsune_mainupdate_xform");
+    kt_migration_finish(&failure, &outcome.audit);
     fail(&failure);
     if (mainupdate)
         mainupdate();
@@ -122,5 +129,7 @@ void kt_commit(void) {
     kt_request_finish(h->request_directory, h->nonce);
     kt_runtime.host->write_record();
     kt_outcome_report(h, &outcome);
+    if (!h->log_was_open)
+        kt_log_close();
     kt_runtime.handover = NULL;
 }

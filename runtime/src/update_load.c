@@ -1,8 +1,10 @@
 /*
- * update_load.c - phase 4: the new version and the transformers of the pair are loaded; then the new version starts.
+ * update_load.c - phase 4: the new version and the transformers of the pair are loaded; then the
+ * new version starts.
  *
- * Loading runs the new version's constructors and resolves all its symbols. If anything is missing it is unloaded again and the old version
- * goes on. Starting is the last thing that the old version's runtime does: the new version's runtime takes the handover.
+ * Loading runs the new version's constructors and resolves all its symbols. If anything is missing
+ * it is unloaded again and the old version goes on. Starting is the last thing that the old
+ * version's runtime does: the new version's runtime takes the handover.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -18,7 +20,8 @@
 /* In a transformer library, what stands for the path of the new version (docs/internals.md). */
 static const char placeholder[] = "kitsune-new-version-";
 
-/* Copies the library into memory with the placeholder replaced by the new version's name. Returns a descriptor or -1. */
+/* Copies the library into memory with the placeholder replaced by the new version's name. Returns a
+ * descriptor or -1. */
 static int adapt_transformer(struct kt_update *u, const char *new_name) {
     const struct kt_elf *elf = &u->transformer_elf;
     const char *at = NULL;

@@ -1,8 +1,8 @@
 /*
  * update_quiesce.c - phase 3: all threads are at rest.
  *
- * The calling thread is, at its update point. Programs of several threads are refused: nothing knows yet how to stop the others
- * where they can go on.
+ * The calling thread is, at its update point. Programs of several threads are refused: nothing
+ * knows yet how to stop the others where they can go on.
  */
 #define _GNU_SOURCE
 #include <dirent.h>

@@ -1,9 +1,10 @@
 /*
  * update_request.c - phase 1: a request comes in by signal, waits, and is taken at an update point.
  *
- * The handler checks the request and raises the flag. Calls that block return EINTR; one that began just after the program's
- * last test is interrupted by a timer that is re-armed until the update point is reached or the request has ended. A signal without a valid
- * request does nothing. While an update is under way the handler does nothing: doupd sees the file PID.active.
+ * The handler checks the request and raises the flag. Calls that block return EINTR; one that began
+ * just after the program's last test is interrupted by a timer that is re-armed until the update
+ * point is reached or the request has ended. A signal without a valid request does nothing. While
+ * an update is under way the handler does nothing: doupd sees the file PID.active.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -19,7 +20,8 @@
 
 enum { FIRST_WAKE_MS = 5, SLOW_WAKE_MS = 50, SLOW_AFTER_MS = 1000 };
 
-/* The request that waits. Written by the handler while the signal is blocked; taken by the thread that updates. */
+/* The request that waits. Written by the handler while the signal is blocked; taken by the thread
+ * that updates. */
 static struct kt_request waiting;
 static volatile sig_atomic_t is_waiting;
 static uint64_t waiting_since_ns;
@@ -30,7 +32,8 @@ uint64_t kt_now_ns(void) {
     return (uint64_t)t.tv_sec * UINT64_C(1000000000) + (uint64_t)t.tv_nsec;
 }
 
-/* The timer of the kernel, without libc's bookkeeping: it is used in a signal handler and outlives versions. */
+/* The timer of the kernel, without libc's bookkeeping: it is used in a signal handler and outlives
+ * versions. */
 static void wake_again(void) {
     struct kt_state *s = kt_runtime.state;
     if (!s->timer_exists) {
@@ -45,7 +48,7 @@ static void wake_again(void) {
         s->timer_exists = 1;
     }
     int ms = kt_now_ns() - waiting_since_ns < SLOW_AFTER_MS * UINT64_C(1000000) ? FIRST_WAKE_MS
-                                                                              : SLOW_WAKE_MS;
+                                                                                : SLOW_WAKE_MS;
     struct itimerspec once = {.it_value = {0, ms * 1000000L}};
     syscall(SYS_timer_settime, s->timer, 0, &once, NULL);
 }
@@ -120,7 +123,8 @@ void kt_on_fork_child(void) {
     /* The request is the parent's. */
     is_waiting = 0;
     kt_attention = kt_runtime.mode == KT_MODE_STARTING || kt_runtime.state->self_requested;
-    /* The eventfd is shared with the parent: draining it here would hide the parent's request from it. */
+    /* The eventfd is shared with the parent: draining it here would hide the parent's request from
+     * it. */
     kt_runtime.state->update_fd = -1;
 }
 

@@ -1,9 +1,11 @@
 /*
  * update_rollback.c - phase 7: what happens when an update fails after the new version has started.
  *
- * Every failure from the start to the commit ends here: a migration that failed, a main that returned or exited. The table
- * tells for each phase whether the way back is open. Before the start it is, and the phases return by themselves; after it the old version's
- * memory may have been written to, so the process reports and aborts rather than go on with state that nobody vouches for.
+ * Every failure from the start to the commit ends here: a migration that failed, a main that
+ * returned or exited. The table tells for each phase whether the way back is open. Before the start
+ * it is, and the phases return by themselves; after it the old version's memory may have been
+ * written to, so the process reports and aborts rather than go on with state that nobody vouches
+ * for.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -23,14 +25,10 @@ static const struct {
     const char *name;
     enum way_back way;
 } phases[KT_FAULT_COUNT] = {
-    [KT_FAULT_NONE] = {"none", WAY_BY_ITSELF},
-    [KT_FAULT_REQUEST] = {"request", WAY_BY_ITSELF},
-    [KT_FAULT_VERIFY] = {"verify", WAY_BY_ITSELF},
-    [KT_FAULT_QUIESCE] = {"quiesce", WAY_BY_ITSELF},
-    [KT_FAULT_LOAD] = {"load", WAY_BY_ITSELF},
-    [KT_FAULT_START] = {"start", WAY_CLOSED},
-    [KT_FAULT_MIGRATE] = {"migrate", WAY_CLOSED},
-    [KT_FAULT_COMMIT] = {"commit", WAY_CLOSED},
+    [KT_FAULT_NONE] = {"none", WAY_BY_ITSELF},     [KT_FAULT_REQUEST] = {"request", WAY_BY_ITSELF},
+    [KT_FAULT_VERIFY] = {"verify", WAY_BY_ITSELF}, [KT_FAULT_QUIESCE] = {"quiesce", WAY_BY_ITSELF},
+    [KT_FAULT_LOAD] = {"load", WAY_BY_ITSELF},     [KT_FAULT_START] = {"start", WAY_CLOSED},
+    [KT_FAULT_MIGRATE] = {"migrate", WAY_CLOSED},  [KT_FAULT_COMMIT] = {"commit", WAY_CLOSED},
 };
 
 static void report(const struct kt_handover *h, const struct kt_failure *failure) {

@@ -1,8 +1,9 @@
 /*
- * update_verify.c - phase 2: everything about the new version that can be known before it is loaded.
+ * update_verify.c - phase 2: everything about the new version that can be known before it is
+ * loaded.
  *
- * The file is opened once, by the rules of strict_modes.c; what is verified is what is loaded later. Nothing has been changed when this phase
- * refuses.
+ * The file is opened once, by the rules of strict_modes.c; what is verified is what is loaded
+ * later. Nothing has been changed when this phase refuses.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -14,7 +15,8 @@
 #include "runtime.h"
 #include "strict_modes.h"
 
-/* The library of the version pair: the one that was named, else NEW.kitsune/OLD-BUILD-ID.so if it is there. */
+/* The library of the version pair: the one that was named, else NEW.kitsune/OLD-BUILD-ID.so if it
+ * is there. */
 static int open_transformer(struct kt_update *u) {
     char path[2 * PATH_MAX];
     struct stat st;
@@ -25,8 +27,7 @@ static int open_transformer(struct kt_update *u) {
         snprintf(path, sizeof path, "%s.kitsune/%s.so", u->real_path, old_id);
     if (!u->request.transformer[0] && (!old_id[0] || access(path, F_OK)))
         return 0;
-    u->transformer_file =
-        kt_open_trusted(path, geteuid(), u->transformer_path, &st, &u->failure);
+    u->transformer_file = kt_open_trusted(path, geteuid(), u->transformer_path, &st, &u->failure);
     if (u->transformer_file < 0)
         return u->failure.code;
     return kt_elf_open(&u->transformer_elf, u->transformer_file, u->transformer_path, &u->failure);
@@ -35,7 +36,8 @@ static int open_transformer(struct kt_update *u) {
 int kt_phase_verify(struct kt_update *u) {
     struct kt_handover *h = u->handover;
     kt_answer(h->answer_fd, h->answer_inode, "phase verify");
-    u->file = kt_open_trusted(u->request.path, geteuid(), u->real_path, &u->file_status, &u->failure);
+    u->file =
+        kt_open_trusted(u->request.path, geteuid(), u->real_path, &u->file_status, &u->failure);
     if (u->file < 0)
         return u->failure.code;
     int error = kt_elf_open(&u->new_elf, u->file, u->real_path, &u->failure);

@@ -1,9 +1,11 @@
 /*
- * verify.c - whether a file is a version that the running one could become, judged without loading it.
+ * verify.c - whether a file is a version that the running one could become, judged without loading
+ * it.
  *
- * Used by the program at its update point and by `kitsune-doupd --check`. Every registered variable whose type, with all that it
- * reaches, differs between the versions must be covered: by the transformers of a pair made for exactly these versions
- * (linked into the new one or in a library), or by a transformer written by hand.
+ * Used by the program at its update point and by `kitsune-doupd --check`. Every registered variable
+ * whose type, with all that it reaches, differs between the versions must be covered: by the
+ * transformers of a pair made for exactly these versions (linked into the new one or in a library),
+ * or by a transformer written by hand.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -46,11 +48,12 @@ int kt_verify_is_version(struct kt_elf *elf, struct kt_failure *failure) {
 static const char *string_behind(struct kt_elf *elf, uint64_t pointer_at) {
     uint64_t address;
     return kt_elf_pointer(elf, pointer_at, &address) && address ? kt_elf_string_at(elf, address)
-                                                                 : NULL;
+                                                                : NULL;
 }
 
 /* NULL, or why digests that a pair depends on are not those of the version. */
-static const char *lines_objection(struct kt_elf *elf, uint64_t table, const struct kt_digests *digests) {
+static const char *lines_objection(struct kt_elf *elf, uint64_t table,
+                                   const struct kt_digests *digests) {
     uint64_t line;
     for (size_t i = 0; table && i < MAX_VARIABLES; i++) {
         if (!kt_elf_pointer(elf, table + i * 8, &line))
@@ -112,14 +115,17 @@ static size_t collect_pairs(struct comparison *c, struct kt_elf *elf, const char
     return found;
 }
 
-/* Whether a fitting pair transforms the variable. `renamed` gets the new key if the pair renames it. */
+/* Whether a fitting pair transforms the variable. `renamed` gets the new key if the pair renames
+ * it. */
 static bool pair_covers(struct comparison *c, const char *key, bool old, const char **other_key) {
     for (size_t p = 0; p < c->n_pairs; p++) {
         struct file_pair *fp = &c->pairs[p];
         for (uint32_t i = 0; i < fp->pair.n_variables; i++) {
             uint64_t at = fp->variables + (uint64_t)i * sizeof(struct kt_variable);
-            const char *old_key = string_behind(fp->elf, at + offsetof(struct kt_variable, old_key));
-            const char *new_key = string_behind(fp->elf, at + offsetof(struct kt_variable, new_key));
+            const char *old_key =
+                string_behind(fp->elf, at + offsetof(struct kt_variable, old_key));
+            const char *new_key =
+                string_behind(fp->elf, at + offsetof(struct kt_variable, new_key));
             const char *mine = old ? old_key : new_key;
             if (mine && !strcmp(mine, key)) {
                 if (other_key)
@@ -140,7 +146,8 @@ static bool written_by_hand(struct kt_elf *elf, const char *key) {
     return false;
 }
 
-/* Variables that the new version migrates by hand only are its own business: MIGRATE_ reports what it can't copy. */
+/* Variables that the new version migrates by hand only are its own business: MIGRATE_ reports what
+ * it can't copy. */
 static bool migrated_by_hand(struct kt_elf *elf, const char *key) {
     struct kt_elf_section section;
     if (!kt_elf_find_section(elf, "kitsune_vars", &section))
@@ -164,7 +171,8 @@ static void add_to_list(char *list, size_t size, const char *key, unsigned n) {
         snprintf(list + used, size - used, ", ...");
 }
 
-/* Compares each old variable with what becomes of it; returns the number without transformer, listed. */
+/* Compares each old variable with what becomes of it; returns the number without transformer,
+ * listed. */
 static void compare_variables(struct comparison *c, char *list, size_t size) {
     struct kt_verification *v = c->v;
     for (size_t i = 0; i < c->old.count; i++) {
@@ -208,8 +216,7 @@ static int compare(struct comparison *c, struct kt_failure *failure) {
     struct kt_verification *v = c->v;
     struct kt_elf_section section = {0};
     bool has = kt_elf_find_section(v->new_elf, "kitsune_digests", &section) && section.data;
-    int error =
-        kt_digests_parse(&c->old, &c->arena, v->old_digests, v->old_digests_end, failure);
+    int error = kt_digests_parse(&c->old, &c->arena, v->old_digests, v->old_digests_end, failure);
     if (!error && has)
         error = kt_digests_parse(&c->new_, &c->arena, (const char *)section.data,
                                  (const char *)section.data + section.size, failure);

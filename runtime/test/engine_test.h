@@ -1,6 +1,6 @@
 /*
- * engine_test.h - types and helpers that the engine's tests share: a node that grows, begin and end of a migration, and an
- * old image that is a plain array.
+ * engine_test.h - types and helpers that the engine's tests share: a node that grows, begin and end
+ * of a migration, and an old image that is a plain array.
  */
 #ifndef ENGINE_TEST_H
 #define ENGINE_TEST_H
@@ -36,7 +36,8 @@ struct new_node {
 extern const struct kt_type node_type;
 void node_content(const struct kt_type *type, void *in, void *out);
 
-/* A stand-in for the old version's image and the new one's, which differ in where things are by the size of the array. */
+/* A stand-in for the old version's image and the new one's, which differ in where things are by the
+ * size of the array. */
 #define IMAGE_WORDS 2048
 extern uint64_t old_image[IMAGE_WORDS], new_image[IMAGE_WORDS];
 enum { IMAGE_FUNCTIONS = 0, IMAGE_VARIABLES = 8192, IMAGE_DATA = 12288 }; /* offsets in bytes */
@@ -46,7 +47,8 @@ void begin_deferred(void);
 void begin_excluding(const struct kt_range *excluded, size_t n);
 /* Drains and sweeps; fails the test on an error. */
 void finish_walk(void);
-/* The migration must have failed with this code, and the message names all of these. NULL-terminated. */
+/* The migration must have failed with this code, and the message names all of these.
+ * NULL-terminated. */
 void assert_failed(int code, ...);
 
 struct old_node *make_list(size_t n);
@@ -54,7 +56,8 @@ void free_new_list(struct new_node *node);
 uint64_t checksum(const void *p, size_t size);
 bool malloc_is_glibc(void);
 
-/* The sweep sees the test's own variables: an old address that must stay comparable is kept inverted. */
+/* The sweep sees the test's own variables: an old address that must stay comparable is kept
+ * inverted. */
 static inline uintptr_t hide(const void *p) {
     uintptr_t hidden = ~(uintptr_t)p;
     __asm__ volatile("" : "+r"(hidden) : : "memory"); /* or the compiler keeps `p` itself */

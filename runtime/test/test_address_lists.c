@@ -23,7 +23,7 @@ static void addresses_are_visited_in_their_order_and_may_go_meanwhile(void **sta
     assert_int_equal(UNNOTE_HEAP(&list, &objects[0]), 0);
     n = 0;
     HEAPLIST_FOR_EACH(&list, cur, int, tmp)
-        n++;
+    n++;
     assert_int_equal(n, 2);
     kitsune_heaplist_free(&list);
 }
@@ -35,7 +35,7 @@ static void a_zeroed_list_is_usable(void **state) {
     int *cur, n = 0;
     assert_true(kitsune_heaplist_isempty(&list));
     HEAPLIST_FOR_EACH(&list, cur, int, tmp)
-        n++;
+    n++;
     assert_int_equal(n, 0);
     assert_int_equal(kitsune_heaplist_add(&list, &n), 0);
     assert_false(kitsune_heaplist_isempty(&list));

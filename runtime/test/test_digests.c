@@ -24,15 +24,18 @@ static bool agree(struct kt_digests *a, struct kt_digests *b, const char *key) {
 
 static void equal_closures_agree(void **state) {
     (void)state;
-    struct kt_digests a = PARSE("V x" H1 "struct:s\0T struct:s" H2 "struct:s"), b = PARSE("T struct:s" H2 "struct:s\0V x" H1 "struct:s");
+    struct kt_digests a = PARSE("V x" H1 "struct:s\0T struct:s" H2 "struct:s"),
+                      b = PARSE("T struct:s" H2 "struct:s\0V x" H1 "struct:s");
     kt_digests_compare(&a, &b);
     assert_true(agree(&a, &b, "x"));
 }
 
 static void a_difference_far_down_is_found(void **state) {
     (void)state;
-    struct kt_digests a = PARSE("V x" H1 "struct:a\0V y" H1 "-\0T struct:a" H1 "struct:b\0T struct:b" H1 "struct:a,struct:c\0T struct:c" H1 "-");
-    struct kt_digests b = PARSE("V x" H1 "struct:a\0V y" H1 "-\0T struct:a" H1 "struct:b\0T struct:b" H1 "struct:a,struct:c\0T struct:c" H2 "-");
+    struct kt_digests a = PARSE("V x" H1 "struct:a\0V y" H1 "-\0T struct:a" H1
+                                "struct:b\0T struct:b" H1 "struct:a,struct:c\0T struct:c" H1 "-");
+    struct kt_digests b = PARSE("V x" H1 "struct:a\0V y" H1 "-\0T struct:a" H1
+                                "struct:b\0T struct:b" H1 "struct:a,struct:c\0T struct:c" H2 "-");
     kt_digests_compare(&a, &b);
     assert_false(agree(&a, &b, "x"));
     assert_true(agree(&a, &b, "y"));
@@ -40,7 +43,8 @@ static void a_difference_far_down_is_found(void **state) {
 
 static void a_tag_that_one_version_lacks_differs(void **state) {
     (void)state;
-    struct kt_digests a = PARSE("V x" H1 "struct:s\0T struct:s" H1 "-"), b = PARSE("V x" H1 "struct:s");
+    struct kt_digests a = PARSE("V x" H1 "struct:s\0T struct:s" H1 "-"),
+                      b = PARSE("V x" H1 "struct:s");
     kt_digests_compare(&a, &b);
     assert_false(agree(&a, &b, "x"));
 }
@@ -54,7 +58,8 @@ static void a_tag_unknown_to_both_agrees(void **state) {
 
 static void several_definitions_are_a_set(void **state) {
     (void)state;
-    struct kt_digests a = PARSE("V x" H1 "struct:s\0T struct:s" H1 "-\0T struct:s" H2 "-\0T struct:s" H1 "-");
+    struct kt_digests a =
+        PARSE("V x" H1 "struct:s\0T struct:s" H1 "-\0T struct:s" H2 "-\0T struct:s" H1 "-");
     struct kt_digests b = PARSE("V x" H1 "struct:s\0T struct:s" H2 "-\0T struct:s" H1 "-");
     struct kt_digests c = PARSE("V x" H1 "struct:s\0T struct:s" H2 "-");
     assert_int_equal(a.count, 3);
@@ -75,7 +80,8 @@ static void keys_may_hold_spaces_and_separators(void **state) {
 
 static void lines_that_are_none_are_counted_not_believed(void **state) {
     (void)state;
-    struct kt_digests a = PARSE("\0\0V x\0V x 12 -\0X x" H1 "-\0V y" H1 "-\0V z 000000000000000G -");
+    struct kt_digests a =
+        PARSE("\0\0V x\0V x 12 -\0X x" H1 "-\0V y" H1 "-\0V z 000000000000000G -");
     assert_int_equal(a.count, 1);
     assert_int_equal(a.malformed, 4);
     static const char unterminated[] = {'V', ' ', 'x'};

@@ -1,6 +1,6 @@
 /*
- * test_elf_file.c - the ELF reader against real, truncated and damaged files. Run under AddressSanitizer: a read outside fails the
- * test.
+ * test_elf_file.c - the ELF reader against real, truncated and damaged files. Run under
+ * AddressSanitizer: a read outside fails the test.
  */
 #include "support.h"
 
@@ -20,8 +20,9 @@ static size_t file_size;
 /* Any shared object will do: libc is one on every machine. */
 static int load_file(void **state) {
     (void)state;
-    const char *const candidates[] = {"/lib/x86_64-linux-gnu/libdl.so.2", "/lib/aarch64-linux-gnu/libdl.so.2",
-                                      "/usr/lib/libdl.so.2", "/lib64/libdl.so.2"};
+    const char *const candidates[] = {"/lib/x86_64-linux-gnu/libdl.so.2",
+                                      "/lib/aarch64-linux-gnu/libdl.so.2", "/usr/lib/libdl.so.2",
+                                      "/lib64/libdl.so.2"};
     for (size_t i = 0; i < sizeof candidates / sizeof *candidates; i++) {
         FILE *f = fopen(candidates[i], "rb");
         struct stat st;
@@ -124,12 +125,14 @@ static void other_files_are_named_for_what_they_are(void **state) {
     memcpy(copy, file, sizeof copy);
     copy[EI_CLASS] = ELFCLASS32;
     memset(&failure, 0, sizeof failure);
-    assert_int_equal(kt_elf_open_memory(&elf, copy, sizeof copy, "small", &failure), KT_WRONG_ARCHITECTURE);
+    assert_int_equal(kt_elf_open_memory(&elf, copy, sizeof copy, "small", &failure),
+                     KT_WRONG_ARCHITECTURE);
     assert_non_null(strstr(failure.message, "32-bit"));
     copy[EI_CLASS] = ELFCLASS64;
     ((Elf64_Ehdr *)copy)->e_machine = EM_PPC64;
     memset(&failure, 0, sizeof failure);
-    assert_int_equal(kt_elf_open_memory(&elf, copy, sizeof copy, "power", &failure), KT_WRONG_ARCHITECTURE);
+    assert_int_equal(kt_elf_open_memory(&elf, copy, sizeof copy, "power", &failure),
+                     KT_WRONG_ARCHITECTURE);
     memcpy(copy, file, sizeof copy);
     ((Elf64_Ehdr *)copy)->e_type = ET_EXEC;
     memset(&failure, 0, sizeof failure);

@@ -102,7 +102,8 @@ static void pointers_into_the_old_image_follow(void **state) {
     finish_walk();
     from = (char *)shown(hidden);
     assert_ptr_equal(*function, to + 128);
-    assert_ptr_equal(*middle, from + 130); /* into a function's code: not a pointer that was handed out */
+    assert_ptr_equal(*middle,
+                     from + 130); /* into a function's code: not a pointer that was handed out */
     assert_ptr_equal(*variable, to + IMAGE_VARIABLES + 40);
     assert_ptr_equal(*literal, from + IMAGE_DATA + 5);
     size_t n;
@@ -160,7 +161,8 @@ static void an_object_with_a_pointer_into_a_dropped_part_is_not_freed(void **sta
     free(new_);
 }
 
-/* malloc's lists point to the headers of free chunks, which lie in the last bytes of the block before. */
+/* malloc's lists point to the headers of free chunks, which lie in the last bytes of the block
+ * before. */
 static void mallocs_own_lists_survive(void **state) {
     (void)state;
     enum { N = 20000 };

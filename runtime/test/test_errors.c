@@ -17,7 +17,8 @@ static void messages_and_remedies_take_their_arguments_in_turn(void **state) {
     (void)state;
     static struct kt_failure f;
     kt_fail(&f, KT_TRANSFORMER_MISSING, 2u, "a, b", "/old", "/new");
-    assert_string_equal(f.message, "the types of 2 variable(s) changed and no transformer covers them: a, b");
+    assert_string_equal(f.message,
+                        "the types of 2 variable(s) changed and no transformer covers them: a, b");
     assert_string_equal(f.remedy, "Generate transformers: kitsune-xfgen --shared /old /new");
     kt_fail(&f, KT_NOT_ELF, "x");
     assert_int_equal(f.code, KT_TRANSFORMER_MISSING);

@@ -6,7 +6,8 @@
 #include "kitsune.h"
 #include "runtime.h"
 
-#define NOTED const char *noted __attribute__((cleanup(kt_note_exit), unused)) = kt_note_entry(__func__)
+#define NOTED                                                                                      \
+    const char *noted __attribute__((cleanup(kt_note_exit), unused)) = kt_note_entry(__func__)
 
 static __attribute__((noinline)) void inner(int depth) {
     NOTED;

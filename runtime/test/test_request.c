@@ -19,7 +19,8 @@ static const char *parse(struct kt_request *r, const char *text) {
 static void fields_are_read(void **state) {
     (void)state;
     static struct kt_request r;
-    assert_null(parse(&r, GOOD "transformer /t.so\nanswer /run/x\ntimeout-ms 1500\ndeadline-ns 7\nuid 5\nstrict 1\naudit 0\nfuture field\n"));
+    assert_null(parse(&r, GOOD "transformer /t.so\nanswer /run/x\ntimeout-ms 1500\ndeadline-ns "
+                               "7\nuid 5\nstrict 1\naudit 0\nfuture field\n"));
     assert_string_equal(r.path, "/a b/v2");
     assert_string_equal(r.transformer, "/t.so");
     assert_string_equal(r.answer, "/run/x");

@@ -1,6 +1,6 @@
 /*
- * test_updates.c - whole updates of a program whose versions are made by hand (programs/counter.c): driver, doupd and the
- * runtime in both versions, end to end.
+ * test_updates.c - whole updates of a program whose versions are made by hand (programs/counter.c):
+ * driver, doupd and the runtime in both versions, end to end.
  */
 #define _GNU_SOURCE
 #include "support.h"
@@ -93,16 +93,27 @@ static int update(const struct program *p, const char *name) {
 static void state_of_every_kind_survives(void **state) {
     (void)state;
     struct program p = start_version("counter-1");
-    assert_contains(ask(&p, "state"), "version 1 counter=1 table=10,21,30,40 into=2 literal=a literal heap=on the heap where=1 signals=0 local=6 args=2");
+    assert_contains(ask(&p, "state"), "version 1 counter=1 table=10,21,30,40 into=2 literal=a "
+                                      "literal heap=on the heap where=1 signals=0 local=6 args=2");
     assert_int_equal(update(&p, "counter-2"), 0);
     assert_contains(text, "committed in");
     kill(p.pid, SIGUSR1);
     usleep(50000);
-    assert_contains(ask(&p, "state"), "version 2 counter=2 table=10,21,30,40 into=2 literal=a literal heap=on the heap where=1 signals=1 local=7 args=2");
+    assert_contains(ask(&p, "state"), "version 2 counter=2 table=10,21,30,40 into=2 literal=a "
+                                      "literal heap=on the heap where=1 signals=1 local=7 args=2");
     assert_contains(ask(&p, "state"), "updated=1 added=77");
     assert_int_equal(end(&p), 0);
     /* Exit handlers once, and of the version that runs. */
     assert_string_equal(text, "goodbye from version 2\ndestructor of version 2\n");
+}
+
+static void an_audit_finds_no_pointer_to_the_old_version(void **state) {
+    (void)state;
+    struct program p = start_version("counter-1");
+    ask(&p, "state");
+    assert_int_equal(run(DOUPD " --quiet --audit %ld " VERSIONS "/counter-2", (long)p.pid), 0);
+    assert_contains(text, "audit: 0 pointer(s) to the old version remain, 1 to its data");
+    assert_int_equal(end(&p), 0);
 }
 
 static void the_same_file_again_is_an_update(void **state) {
@@ -118,14 +129,14 @@ static void the_same_file_again_is_an_update(void **state) {
 static void a_file_replaced_under_its_name_is_another_version(void **state) {
     (void)state;
     assert_int_equal(run("cp " VERSIONS "/counter-1 %s/current", scratch), 0);
-    struct program p = start((const char *const[]){DRIVER, "--quiet", "/dev/null", NULL});
-    end(&p);
     char path[300];
     snprintf(path, sizeof path, "%s/current", scratch);
-    p = start((const char *const[]){path, NULL});
+    struct program p = start((const char *const[]){path, NULL});
     ask(&p, "state");
     for (int i = 0; i < 4; i++) {
-        assert_int_equal(run("cp " VERSIONS "/counter-%d %s/new && mv %s/new %s", i % 2 ? 1 : 2, scratch, scratch, path), 0);
+        assert_int_equal(run("cp " VERSIONS "/counter-%d %s/new && mv %s/new %s", i % 2 ? 1 : 2,
+                             scratch, scratch, path),
+                         0);
         assert_int_equal(run(DOUPD " --quiet %ld %s", (long)p.pid, path), 0);
         char version[20];
         snprintf(version, sizeof version, "version %d", i % 2 ? 1 : 2);
@@ -158,15 +169,20 @@ static void two_hundred_updates_leave_nothing_behind(void **state) {
         if (i % 5 == 3)
             ask(&p, "literal");
         if (i == 99)
-            assert_int_equal(sscanf(ask(&p, "usage"), "data %ld fd %d maps %d", &early.data, &early.fd, &early.maps), 3);
+            assert_int_equal(sscanf(ask(&p, "usage"), "data %ld fd %d maps %d", &early.data,
+                                    &early.fd, &early.maps),
+                             3);
         if (i == 199)
-            assert_int_equal(sscanf(ask(&p, "usage"), "data %ld fd %d maps %d", &late.data, &late.fd, &late.maps), 3);
+            assert_int_equal(sscanf(ask(&p, "usage"), "data %ld fd %d maps %d", &late.data,
+                                    &late.fd, &late.maps),
+                             3);
     }
     assert_int_equal(early.data, late.data);
     assert_int_equal(early.fd, late.fd);
     /* Neighbouring mappings are joined by the kernel or not, as their addresses fall. */
     assert_in_range(late.maps, early.maps - 3, early.maps + 3);
-    assert_contains(ask(&p, "state"), "version 1 counter=2 table=10,21,30,40 into=2 literal=literal of version");
+    assert_contains(ask(&p, "state"),
+                    "version 1 counter=2 table=10,21,30,40 into=2 literal=literal of version");
     assert_int_equal(end(&p), 0);
     assert_string_equal(text, "goodbye from version 1\ndestructor of version 1\n");
 }
@@ -194,7 +210,11 @@ static void what_is_no_next_version_is_refused_with_its_reason(void **state) {
     assert_int_equal(run("cp " VERSIONS "/counter-2 %s && chmod g+w %s", path, path), 0);
     refused(&p, path, "KT4102");
     snprintf(path, sizeof path, "%s/foreign", scratch);
-    assert_int_equal(run("cp " VERSIONS "/counter-2 %s && printf '\\025\\000' | dd of=%s bs=1 seek=18 conv=notrunc", path, path), 0);
+    assert_int_equal(
+        run("cp " VERSIONS
+            "/counter-2 %s && printf '\\025\\000' | dd of=%s bs=1 seek=18 conv=notrunc",
+            path, path),
+        0);
     refused(&p, path, "KT4106");
     refused(&p, VERSIONS "/counter-changed", "KT4201");
     assert_contains(text, "counter.c/counter");
@@ -221,7 +241,8 @@ static void every_phase_before_the_start_can_fail_without_harm(void **state) {
     (void)state;
     static const char *const phases[] = {"request", "verify", "quiesce", "load"};
     for (size_t i = 0; i < sizeof phases / sizeof *phases; i++) {
-        struct program p = start((const char *const[]){DRIVER, "--quiet", "--fault", phases[i], VERSIONS "/counter-1", NULL});
+        struct program p = start((const char *const[]){DRIVER, "--quiet", "--fault", phases[i],
+                                                       VERSIONS "/counter-1", NULL});
         ask(&p, "state");
         assert_int_equal(update(&p, "counter-2"), 1);
         assert_contains(text, "KT5301");
@@ -246,7 +267,8 @@ static void a_failure_after_the_start_is_reported_with_its_cause(void **state) {
     assert_contains(text, "\"serve\"");
     int status = end(&p);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
-    struct program q = start((const char *const[]){DRIVER, "--quiet", "--fault", "migrate", VERSIONS "/counter-1", NULL});
+    struct program q = start((const char *const[]){DRIVER, "--quiet", "--fault", "migrate",
+                                                   VERSIONS "/counter-1", NULL});
     ask(&q, "state");
     assert_int_equal(update(&q, "counter-2"), 3);
     assert_contains(text, "KT5301");
@@ -258,7 +280,8 @@ static void a_program_that_comes_to_no_update_point_is_left_in_peace(void **stat
     struct program p = start_version("counter-1");
     ask(&p, "state");
     kill(p.pid, SIGSTOP);
-    assert_int_equal(run(DOUPD " --quiet --timeout 0.3 %ld " VERSIONS "/counter-2", (long)p.pid), 1);
+    assert_int_equal(run(DOUPD " --quiet --timeout 0.3 %ld " VERSIONS "/counter-2", (long)p.pid),
+                     1);
     assert_contains(text, "KT5001");
     assert_int_equal(run(DOUPD " --quiet --no-wait %ld " VERSIONS "/counter-2", (long)p.pid), 0);
     assert_int_equal(run(DOUPD " --quiet %ld " VERSIONS "/counter-2", (long)p.pid), 1);
@@ -303,7 +326,9 @@ static void forked_children_are_updatable_on_their_own(void **state) {
 
 static void switched_off_it_is_an_ordinary_program(void **state) {
     (void)state;
-    assert_int_equal(run("echo state | KITSUNE=off KITSUNE_DRIVER=" DRIVER " " VERSIONS "/counter-1 one two"), 0);
+    assert_int_equal(
+        run("echo state | KITSUNE=off KITSUNE_DRIVER=" DRIVER " " VERSIONS "/counter-1 one two"),
+        0);
     assert_contains(text, "version 1 counter=1");
     assert_contains(text, "args=3," VERSIONS "/counter-1");
     assert_contains(text, "goodbye from version 1\n");
@@ -331,7 +356,8 @@ static void the_benchmark_file_gets_a_line_per_update(void **state) {
     char file[300];
     double quiesce, restart, total;
     snprintf(file, sizeof file, "%s/times", scratch);
-    struct program p = start((const char *const[]){DRIVER, "--quiet", "-b", file, VERSIONS "/counter-1", NULL});
+    struct program p =
+        start((const char *const[]){DRIVER, "--quiet", "-b", file, VERSIONS "/counter-1", NULL});
     ask(&p, "state");
     assert_int_equal(update(&p, "counter-2"), 0);
     assert_int_equal(update(&p, "counter-1"), 0);
@@ -358,6 +384,7 @@ static int remove_scratch(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(state_of_every_kind_survives),
+        cmocka_unit_test(an_audit_finds_no_pointer_to_the_old_version),
         cmocka_unit_test(the_same_file_again_is_an_update),
         cmocka_unit_test(a_file_replaced_under_its_name_is_another_version),
         cmocka_unit_test(the_program_updates_itself),

@@ -41,22 +41,25 @@ test('a static that can not be read is reported', () => {
   );
 });
 
-test('statics that are never written, or never mentioned, are left to the compiler', () => {
+test('statics that are never mentioned are left to the compiler; those that are only read are registered, as an older version may have written them', () => {
   const unit = parse(
     'static int never = 3; static int unused; static int written; static int passed; static int array[2]; static const int c = 1; ' +
       'int take(int *); int f(void) { static int ro = 2; static int *po; written = 1; return take(&passed) + never + array[0] + ro + *po + c; }',
   );
   assert.equal(variables(unit), [
+    'a.c/never: int',
     'a.c/written: int',
     'a.c/passed: int',
     'a.c/array: array [2] of int',
     'a.c/c: int const',
+    'a.c/f#ro: int',
+    'a.c/f#po: pointer to int',
   ]);
 });
 
 test('a member of the same name is no use of a static', () => {
   assert.equal(
-    variables(parse('static int len; struct s { int len; }; int f(struct s *p) { p->len = 1; return len; }')),
+    variables(parse('static int len; struct s { int len; }; int f(struct s *p) { return p->len = 1; }')),
     [],
   );
 });

@@ -208,7 +208,14 @@ test('system headers are told by the file that was entered, not by flag 3 alone'
   const unit = parse(
     '# 1 "a.c"\n# 1 "/usr/include/x.h" 1 3 4\nstruct sys { int a; }; extern int e; int sysvar;\n# 2 "a.c" 2\n# 2 "a.c" 3 4\nint\n# 2 "a.c"\nmine; struct sys *p;',
   );
-  assert.equal(variables(unit), ['mine: int', 'p: pointer to struct sys']);
+  assert.equal(
+    unit.variables.map((v) => [v.name, v.origin.file, v.origin.line, v.origin.system]),
+    [
+      ['sysvar', '/usr/include/x.h', 1, true],
+      ['mine', 'a.c', 2, false],
+      ['p', 'a.c', 2, false],
+    ],
+  );
 });
 
 test.run();

@@ -189,14 +189,6 @@ testUnless(
   },
 );
 
-test('a long @file reaches the compiler as an @file', () => {
-  const definitions = Array.from({ length: 14_000 }, (_, i) => `-DDEFINITION_${i}=${i}`);
-  const directory = makeDirectory({ ...sources, long: `-c b.c -o long.o\n${definitions.join('\n')}` });
-  const result = call(kcc, ['@long'], directory);
-  assert.equal(result, { status: 0, stdout: '', stderr: '' });
-  assert.ok(existsSync(join(directory, 'long.o')));
-});
-
 test('KCC_OFF=1 is the plain compiler, without its own options', () => {
   const directory = makeDirectory(sources);
   call('gcc', ['-c', 'b.c', '-o', 'plain.o'], directory);

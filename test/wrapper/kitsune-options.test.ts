@@ -35,7 +35,7 @@ test('the type summary is in the object and is not loaded at run time', () => {
   run(directory, '-c', 'src/a.c', '-o', 'a.o');
   assert.match(
     call('readelf', ['-SW', 'a.o'], directory).stdout,
-    /\.kitsune\.types +PROGBITS +0+ \w+ \w+ 00 +0 /,
+    /\.kitsune\.types +PROGBITS +0+ \w+ \w+ 00 +R? +0 /,
   );
 });
 

@@ -168,6 +168,15 @@ linked(
   available('clang') ? undefined : 'clang is not installed',
 );
 
+linked('objects in an @file may be more than a command line holds', () => {
+  const path = `${'./'.repeat(450)}nothing.o`;
+  const objects = Array.from({ length: 2500 }, () => path).join('\n');
+  const directory = makeDirectory({ ...sources, 'nothing.c': '', objects: `${objects}\n-o prog hello.c` });
+  call('gcc', ['-c', 'nothing.c'], directory);
+  assert.equal(call(kcc, ['@objects'], directory), { status: 0, stdout: '', stderr: '' });
+  assert.is(call('./prog', ['x'], directory).stdout, '2 x\n');
+});
+
 test('a shared library is linked as one', () => {
   const directory = makeDirectory(sources);
   const built = call(kcc, ['-shared', 'state.c', '-o', 'libstate.so'], directory);

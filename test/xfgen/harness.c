@@ -54,6 +54,13 @@ static enum kt_translation translate(void *context, uintptr_t old, bool exact_fu
     return exact_function ? KT_UNTRANSLATABLE : KT_KEEP_MAPPED;
 }
 
+static int has_entry(const struct kt_pair *pair, const char *name) {
+    for (uint32_t i = 0; i < pair->n_variables; i++)
+        if (pair->variables[i].new_key != NULL && !strcmp(pair->variables[i].new_key, name))
+            return 1;
+    return 0;
+}
+
 static void *resolve_old(void *context, const char *key) {
     (void)context;
     return dlsym(old_version, key);
@@ -121,6 +128,8 @@ int main(int argc, char **argv) {
     }
     /* Variables without an entry are copied. */
     for (int i = 2; i < argc; i++) {
+        if (has_entry(pair, argv[i]))
+            continue;
         void *old, *new_;
         size_t old_size = size_of(old_version, argv[i], &old),
                new_size = size_of(new_version, argv[i], &new_);

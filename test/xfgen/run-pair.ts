@@ -4,7 +4,7 @@
  */
 
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Version } from '../../lib/model/model.js';
@@ -17,19 +17,10 @@ import { type Plan, type PlanOptions, planUpdate } from '../../lib/xfgen/plan.js
 
 const root = resolve(import.meta.dirname, '..', '..');
 const runtime = join(root, 'runtime');
-const engine = [
-  'arena',
-  'engine',
-  'engine_follow',
-  'engine_maps',
-  'engine_memory',
-  'forward',
-  'heap',
-  'sweep',
-  'sweep_pages',
-  'sweep_test',
-  'transform',
-];
+/** The migration engine and what it stands on: no versions, requests or files. */
+const engine = readdirSync(join(runtime, 'src'))
+  .filter((f) => /^(arena|engine\w*|forward\w*|heap\w*|sweep\w*|transform\w*)\.c$/.test(f))
+  .map((f) => f.slice(0, -2));
 
 let folder: string | undefined;
 let objects: string[] | undefined;

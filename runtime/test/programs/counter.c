@@ -1,7 +1,8 @@
 /*
- * counter.c - a program with state of every kind that the runtime itself migrates: globals, statics, noted locals, a
- * heap object, function pointers, pointers into globals, string literals, handlers of signals and of exit. One request a line
- * on standard input; VERSION makes its versions.
+ * counter.c - a program with state of every kind that the runtime itself migrates: globals,
+ * statics, noted locals, a heap object, function pointers, pointers into globals, string literals,
+ * handlers of signals and of exit. One request a line on standard input; VERSION makes its
+ * versions.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -29,7 +30,7 @@ static const char *(*name_of_version)(void);
 static struct {
     char *text;
     const char **where;
-} *heap;
+} * heap;
 static int signals;
 static int calls; /* of a static local's owner */
 #if VERSION >= 2
@@ -121,18 +122,20 @@ static int serve(int argc, char **argv) {
         line[length - 1] = '\0';
         length = 0;
         if (!strcmp(line, "state")) {
-            printf("%s counter=%d table=%d,%d,%d,%d into=%d literal=%s heap=%s where=%d signals=%d local=%d args=%d,%s "
+            printf("%s counter=%d table=%d,%d,%d,%d into=%d literal=%s heap=%s where=%d signals=%d "
+                   "local=%d args=%d,%s "
                    "updated=%d",
-                   name_of_version(), ++counter, table[0], table[1], table[2], table[3], (int)(into_table - table),
-                   literal, heap->text, heap->where == &literal, signals, ++local, argc, argv[0],
-                   kitsune_has_updated());
+                   name_of_version(), ++counter, table[0], table[1], table[2], table[3],
+                   (int)(into_table - table), literal, heap->text, heap->where == &literal, signals,
+                   ++local, argc, argv[0], kitsune_has_updated());
 #if VERSION >= 2
             printf(" added=%d", added);
 #endif
             printf("\n");
         } else if (!strcmp(line, "usage")) {
             int fd = dup(0); /* the lowest free one: grows with every descriptor left open */
-            printf("data %ld fd %d maps %d\n", status_kib("VmData:"), fd, count_lines("/proc/self/maps"));
+            printf("data %ld fd %d maps %d\n", status_kib("VmData:"), fd,
+                   count_lines("/proc/self/maps"));
             close(fd);
         } else if (!strncmp(line, "self ", 5)) {
             kitsune_set_next_version(strdup(line + 5));
@@ -141,11 +144,11 @@ static int serve(int argc, char **argv) {
         } else if (!strcmp(line, "fork")) {
             pid_t child = fork();
             if (!child) {
-                /* The parent has the input for itself. */
-                for (;;) {
-                    kitsune_update("serve");
-                    usleep(1000);
-                }
+                /* Input that never comes: the parent has the other for itself. */
+                int silent[2];
+                if (pipe(silent) || dup2(silent[0], 0))
+                    _exit(1);
+                continue;
             }
             printf("child %d\n", (int)child);
         } else if (!strcmp(line, "literal")) {

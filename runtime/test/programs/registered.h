@@ -17,4 +17,5 @@
     } kt_func_##id __attribute__((section("kitsune_funcs"), used, retain, aligned(8))) = {         \
         (void *)(func), key_}
 #define DIGEST(text)                                                                               \
-    __asm__(".pushsection kitsune_digests,\"aMS\",@progbits,1\n.asciz \"" text "\"\n.popsection\n")
+    __asm__(".pushsection kitsune_digests,\"aMS\",@progbits,1\n.asciz \"" text "\"\n."             \
+                                                                               "popsection\n")
