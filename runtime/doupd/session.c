@@ -254,6 +254,16 @@ static void accept_answer(struct session *s) {
     s->connection = fd;
 }
 
+/* A program that takes its request removes the file and connects at once; if it does not, someone
+ * else withdrew the request. */
+static bool was_withdrawn(struct session *s, uint64_t now) {
+    if (s->connection >= 0 || s->hung_up_ns || !access(s->request_path, F_OK) || errno != ENOENT)
+        return false;
+    if (!s->gone_ns)
+        s->gone_ns = now;
+    return now - s->gone_ns > UINT64_C(2000000000);
+}
+
 static void watch(struct session *s, const struct options *o) {
     uint64_t now = kt_now_ns();
     if (s->done)
@@ -263,6 +273,10 @@ static void watch(struct session *s, const struct options *o) {
     if (s->hung_up_ns && now - s->hung_up_ns > UINT64_C(3000000000)) {
         kt_fail(&s->failure, KT_NO_ANSWER, s->process->pid);
         return refuse(s, o, "unknown", EXIT_REFUSED);
+    }
+    if (was_withdrawn(s, now)) {
+        session_outcome(s, o, "withdrawn", 0);
+        return finish(s, EXIT_REFUSED);
     }
     if (s->deadline_ns && now > s->deadline_ns && s->connection < 0 && !s->hung_up_ns)
         out_of_time(s, o);

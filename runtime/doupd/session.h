@@ -16,6 +16,7 @@ struct session {
     double timeout_s;
     uint64_t deadline_ns; /* 0: none */
     uint64_t hung_up_ns;  /* the process closed its connection without an outcome */
+    uint64_t gone_ns;     /* since when the request file has been missing, 0: it is there */
     char phase[256];
     struct kt_failure failure;
     char report[20000];

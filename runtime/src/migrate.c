@@ -132,7 +132,9 @@ static bool collect_excluded(void) {
     if (!migration.excluded)
         return false;
     struct kt_extent own = kt_kept_own_memory();
+    struct kt_extent storage = kt_thread_storage_table();
     exclude(NULL, own.lo, own.hi);
+    exclude(NULL, storage.lo, storage.hi);
     exclude(NULL, (uintptr_t)&migration, (uintptr_t)(&migration + 1));
     exclude(NULL, s->region.lo, s->region.hi);
     exclude(NULL, stack.lo, stack.hi);

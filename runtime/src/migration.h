@@ -12,6 +12,8 @@
 xform_fn_t kt_written_transformer(const char *key);
 /* The address and size of a variable of the new version, or NULL. */
 void *kt_new_address(const char *key, uint64_t *size);
+/* The dynamic linker's table of this thread's storage: not to be swept. */
+struct kt_extent kt_thread_storage_table(void);
 /* Forgets the migration. */
 void kt_migration_end(void);
 

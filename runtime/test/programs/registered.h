@@ -18,4 +18,4 @@
         (void *)(func), key_}
 #define DIGEST(text)                                                                               \
     __asm__(".pushsection kitsune_digests,\"aMS\",@progbits,1\n.asciz \"" text "\"\n."             \
-                                                                               "popsection\n")
+            "popsection\n")
