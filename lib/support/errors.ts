@@ -28,7 +28,7 @@ export class KitsuneError extends Error {
   }
 }
 
-/** `file:line:col: error KT1234: message` and, indented, the remedy. */
+/** `file:line:col: error KTnnnn: message` and, indented, the remedy. */
 export function formatDiagnostic(d: Diagnostic, color = false): string {
   const place = d.location
     ? `${[d.location.file, d.location.line, d.location.column].filter((x) => x !== undefined).join(':')}: `

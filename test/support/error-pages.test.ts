@@ -4,6 +4,7 @@ import { strict as assert } from 'node:assert';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import fg from 'fast-glob';
 import { suite } from 'uvu';
 
 const pages = suite('pages of error codes');
@@ -13,8 +14,9 @@ const codesIn = (text: string): Set<string> => new Set(text.match(/\bKT[1-6]\d{3
 
 /** The codes that the sources can print. */
 function codesOfSources(): Set<string> {
-  const folder = join(root, 'lib', 'support');
-  const typescript = readdirSync(folder).map((file) => readFileSync(join(folder, file), 'utf8'));
+  const typescript = fg
+    .sync('lib/**/*.ts', { cwd: root })
+    .map((file) => readFileSync(join(root, file), 'utf8'));
   const c = readFileSync(join(root, 'runtime', 'include', 'kitsune_errors.def'), 'utf8');
   return codesIn([...typescript, c.replace(/KT_ERROR\((\d+)/g, 'KT$1 ')].join('\n').replace(/KT_ERROR/g, ''));
 }
