@@ -5,9 +5,10 @@
  *
  * It stops at its update point at least every millisecond. After each update it prints
  *   pause NS before KIB peak KIB checksum OK|WRONG
- * where NS is the time from entering kitsune_update() in the old version to leaving it in the new one, on the monotonic
- * clock. A line "plain" on standard input migrates the same data by a plain C loop (malloc, copy, free) and prints the
- * same line. Compiled with -DADDED_FIELD it is the next version: its nodes have one field more.
+ * where NS is the time from entering kitsune_update() in the old version to leaving it in the new
+ * one, on the monotonic clock. A line "plain" on standard input migrates the same data by a plain C
+ * loop (malloc, copy, free) and prints the same line. Compiled with -DADDED_FIELD it is the next
+ * version: its nodes have one field more.
  */
 #define _GNU_SOURCE
 #include <poll.h>

@@ -1,11 +1,13 @@
 /*
  * engine.h - the migration engine as the rest of the runtime uses it.
  *
- * One migration: kt_engine_begin(), any number of transformed variables (by generated pairs, hand-written transformers or
- * combinators, all of which call kt_follow()), kt_engine_drain() whenever queued objects must be complete, kt_engine_sweep()
- * once, then kt_engine_commit() or kt_engine_abandon(). The engine knows nothing of versions, requests or files: symbol translation
- * comes in as a callback. It never prints and never exits; failures are recorded and read with kt_engine_error().
- * All of its own memory is mapped directly (never malloc'd), so that the sweep does not see it and nothing is left behind.
+ * One migration: kt_engine_begin(), any number of transformed variables (by generated pairs,
+ * hand-written transformers or combinators, all of which call kt_follow()), kt_engine_drain()
+ * whenever queued objects must be complete, kt_engine_sweep() once, then kt_engine_commit() or
+ * kt_engine_abandon(). The engine knows nothing of versions, requests or files: symbol translation
+ * comes in as a callback. It never prints and never exits; failures are recorded and read with
+ * kt_engine_error(). All of its own memory is mapped directly (never malloc'd), so that the sweep
+ * does not see it and nothing is left behind.
  */
 #ifndef KT_ENGINE_H
 #define KT_ENGINE_H
@@ -22,8 +24,9 @@ struct kt_range {
 };
 
 enum kt_translation {
-    KT_TRANSLATED,     /* *new_address is the place in the new version, or in memory that lives on */
-    KT_KEEP_MAPPED,    /* points into read-only data of the old image: leave it, that page must stay mapped */
+    KT_TRANSLATED,  /* *new_address is the place in the new version, or in memory that lives on */
+    KT_KEEP_MAPPED, /* points into read-only data of the old image: leave it, that page must stay
+                       mapped */
     KT_UNTRANSLATABLE, /* into the old image, but nothing in the new version answers to it */
     KT_NOT_A_POINTER,  /* inside the image's span but in no symbol or data of it: leave it */
 };
@@ -31,16 +34,20 @@ enum kt_translation {
 struct kt_engine_config {
     /* The old version's image, [lo, hi). */
     struct kt_range old_image;
-    /* Translates an address in old_image. `exact_function` is true when only function entries may be meant (kt_follow_function). */
-    enum kt_translation (*translate)(void *context, uintptr_t old, bool exact_function, uintptr_t *new_address);
-    /* The old version's function with this key (kt_type.release_key), or NULL. May be NULL if no type names one. */
+    /* Translates an address in old_image. `exact_function` is true when only function entries may
+     * be meant (kt_follow_function). */
+    enum kt_translation (*translate)(void *context, uintptr_t old, bool exact_function,
+                                     uintptr_t *new_address);
+    /* The old version's function with this key (kt_type.release_key), or NULL. May be NULL if no
+     * type names one. */
     void *(*resolve_old)(void *context, const char *key);
     void *translate_context; /* of both callbacks */
-    /* Regions (sorted, disjoint) that the sweep leaves alone: the old image and stack, the driver's state, older kept images. */
+    /* Regions (sorted, disjoint) that the sweep leaves alone: the old image and stack, the driver's
+     * state, older kept images. */
     const struct kt_range *excluded;
     size_t n_excluded;
-    /* Words with values in this range are shown to `watch` and left alone: memory kept by earlier updates, to see whether anything still
-     * points to it. Empty: none. */
+    /* Words with values in this range are shown to `watch` and left alone: memory kept by earlier
+     * updates, to see whether anything still points to it. Empty: none. */
     struct kt_range watched;
     void (*watch)(void *context, uintptr_t value);
     /* KT_PAIR_HAS_CODE of the pair in use: defer in-place writes. */
@@ -68,11 +75,14 @@ struct kt_kept_word {
 };
 
 int kt_engine_begin(const struct kt_engine_config *config); /* 0 or negative errno */
-/* Variables and noted locals: old address range -> new address, with spans for interior pointers (may be NULL: same offsets). Never freed. */
-int kt_engine_add_region(const void *old, size_t old_size, void *new_, size_t new_size, const struct kt_span *spans, uint32_t n_spans);
+/* Variables and noted locals: old address range -> new address, with spans for interior pointers
+ * (may be NULL: same offsets). Never freed. */
+int kt_engine_add_region(const void *old, size_t old_size, void *new_, size_t new_size,
+                         const struct kt_span *spans, uint32_t n_spans);
 int kt_engine_drain(void);
 int kt_engine_sweep(void);
-/* The words that keep (parts of) the old image; valid until commit or abandon. At most some thousands are recorded, all are counted. */
+/* The words that keep (parts of) the old image; valid until commit or abandon. At most some
+ * thousands are recorded, all are counted. */
 const struct kt_kept_word *kt_engine_kept_words(size_t *n);
 /* Pages [lo,hi) of the old image that kept words point into, merged; the count. */
 size_t kt_engine_kept_ranges(struct kt_range *out, size_t max);
@@ -84,7 +94,8 @@ bool kt_engine_active(void);
 void kt_engine_commit(void);
 /* Releases the new objects and the engine's memory; the old objects stay as they were. */
 void kt_engine_abandon(void);
-/* Renamings that transform_register_renaming() noted for this update: the old key of a new one and the reverse; NULL if none. */
+/* Renamings that transform_register_renaming() noted for this update: the old key of a new one and
+ * the reverse; NULL if none. */
 const char *kt_renamed_old_key(const char *new_key);
 const char *kt_renamed_new_key(const char *old_key);
 /* Where old address `p` went, or NULL: for objects, interiors and regions. */
