@@ -35,10 +35,12 @@ NO_SANITIZE static inline size_t word_at(uintptr_t p) {
     return *(const volatile size_t *)p;
 }
 
+/* A free chunk that is 16 bytes too large is given out whole, as the rest could not be a chunk. */
 static bool probe_size(size_t size, size_t usable) {
     void *p = malloc(size);
-    bool fits = p != NULL && malloc_usable_size(p) == usable &&
-                (word_at((uintptr_t)p - 8) & ~SIZE_BITS) == usable + 8;
+    size_t got = p != NULL ? malloc_usable_size(p) : 0;
+    bool fits = (got == usable || got == usable + 16) &&
+                (word_at((uintptr_t)p - 8) & ~SIZE_BITS) == got + 8;
     free(p);
     return fits;
 }
@@ -239,6 +241,11 @@ size_t kt_heap_spare(const struct kt_heap *heap, size_t usable, size_t size) {
     return usable > expected ? usable - size : 0;
 }
 
+static bool is_free(const struct kt_heap *heap, uintptr_t chunk) {
+    size_t usable;
+    return glibc_block(heap, chunk + 16, &usable) == KT_BLOCK_FREED;
+}
+
 NO_SANITIZE bool kt_heap_is_link(const struct kt_heap *heap, uintptr_t where, uintptr_t value,
                                  uintptr_t block) {
     size_t usable;
@@ -254,8 +261,12 @@ NO_SANITIZE bool kt_heap_is_link(const struct kt_heap *heap, uintptr_t where, ui
     /* The last chunk of the heap: only an arena points there. */
     if (heap->main_arena.hi == 0 && next + (word_at(next + 8) & ~SIZE_BITS) == (uintptr_t)sbrk(0))
         return true;
-    return word_at(next + 24) == where - 16 || word_at(next + 16) == where - 24 ||
-           word_at(next + 40) == where - 32 || word_at(next + 32) == where - 40;
+    /* Links are in free chunks only; in a block in use these words may be what is left of them. */
+    return is_free(heap, next) &&
+           ((word_at(next + 24) == where - 16 && is_free(heap, where - 16)) ||
+            (word_at(next + 16) == where - 24 && is_free(heap, where - 24)) ||
+            (word_at(next + 40) == where - 32 && is_free(heap, where - 32)) ||
+            (word_at(next + 32) == where - 40 && is_free(heap, where - 40)));
 }
 
 NO_SANITIZE size_t kt_heap_arena_header(const struct kt_heap *heap, uintptr_t lo, uintptr_t hi) {

@@ -63,6 +63,13 @@ static inline uintptr_t hide(const void *p) {
     __asm__ volatile("" : "+r"(hidden) : : "memory"); /* or the compiler keeps `p` itself */
     return hidden;
 }
+
+/* Memory that the sweep changes: without this the compiler may take it that nobody else knows the
+ * block, and keep what was stored there. */
+static inline void *known_elsewhere(void *p) {
+    __asm__ volatile("" : "+r"(p) : : "memory");
+    return p;
+}
 static inline uintptr_t shown(uintptr_t hidden) {
     __asm__ volatile("" : "+r"(hidden) : : "memory");
     return ~hidden;
