@@ -1,11 +1,12 @@
 /** `kitsune-xfgen`: transformers from one version of a program to the next. */
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { readVersion } from '../model/version.js';
 import { type Diagnostic, KitsuneError } from '../support/errors.js';
 import { pendingOutput, reasonOf } from '../support/files.js';
 import { colourWanted, printDiagnostics, writeAll } from '../support/terminal.js';
+import { thisProcess } from '../support/this-process.js';
 import { cannotWrite, noBuildId, usageError } from '../support/transformer-errors.js';
 import { findInstallation } from '../wrapper/installation.js';
 import { loadXf } from '../xf/load.js';
@@ -84,17 +85,18 @@ Exit status: 0 complete, 1 rules are missing (all are listed), 2 unusable input.
   .showHelpAfterError('(--help shows how it is used)')
   .exitOverride();
 
-function writeOutput(path: string | undefined, text: string): void {
+async function writeOutput(path: string | undefined, text: string): Promise<void> {
   if (path === undefined || path === '-') {
     writeAll(1, text);
     return;
   }
-  const pending = pendingOutput(path);
+  const caller = thisProcess();
+  const pending = await pendingOutput(path, caller);
   try {
-    writeFileSync(pending.path, text);
-    pending.commit();
+    await caller.write(pending.path, text);
+    await pending.commit();
   } catch (e) {
-    pending.discard();
+    await pending.discard();
     throw e instanceof KitsuneError ? e : new KitsuneError(cannotWrite(path, reasonOf(e)));
   }
 }
@@ -161,15 +163,16 @@ async function main(positional: readonly string[], options: Options): Promise<St
   const skeleton = options.skeleton === true || options.skeletonFile !== undefined;
   const asked =
     options.report === true || options.reportFormat !== undefined || options.json === true || skeleton;
-  if (options.json === true) writeOutput(inputs.output, `${JSON.stringify(makeReport(plan), null, 2)}\n`);
-  else if (options.reportFormat === 'html') writeOutput(inputs.output, reportHtml(makeReport(plan)));
+  if (options.json === true)
+    await writeOutput(inputs.output, `${JSON.stringify(makeReport(plan), null, 2)}\n`);
+  else if (options.reportFormat === 'html') await writeOutput(inputs.output, reportHtml(makeReport(plan)));
   else if (options.report === true)
-    writeOutput(
+    await writeOutput(
       inputs.output,
       reportText(makeReport(plan), process.stdout.isTTY === true && process.env.NO_COLOR === undefined),
     );
   if (skeleton && (plan.problems.length > 0 || options.skeletonFile !== undefined))
-    writeOutput(options.skeletonFile, skeletonText(plan));
+    await writeOutput(options.skeletonFile, skeletonText(plan));
   if (status !== Status.complete && !asked) {
     const color = colourWanted();
     for (const p of plan.problems) writeAll(2, `${problemText(p, color)}\n`);
@@ -190,7 +193,7 @@ async function main(positional: readonly string[], options: Options): Promise<St
     await buildLibrary({ source, output, include, environment: process.env });
     return status;
   }
-  writeOutput(inputs.output, generateC(plan, { fileName: inputs.output ?? 'transformers.c' }));
+  await writeOutput(inputs.output, generateC(plan, { fileName: inputs.output ?? 'transformers.c' }));
   return status;
 }
 

@@ -1,11 +1,9 @@
 /** Temporary files and outputs that appear whole or not at all. */
 
-import { mkdtempSync, renameSync, rmSync, statSync, unlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import type { Caller } from './caller.js';
 import { outputNotWritten, temporaryDirectory } from './compiler-errors.js';
 import { KitsuneError } from './errors.js';
-import { onExit } from './processes.js';
 
 /** What the system says of a failed call, without the path and the call's name. */
 export function reasonOf(error: unknown): string {
@@ -26,26 +24,32 @@ export function reasonOf(error: unknown): string {
 /** A directory that only this user can enter, made at first use and removed when the process ends. */
 export interface Temporaries {
   /** A new path in it, ending in `name`; no file is made. */
-  path(name: string): string;
+  path(name: string): Promise<string>;
 }
 
+/** Where temporary files belong. */
+const temporaryParent = (environment: NodeJS.ProcessEnv): string =>
+  (environment.TMPDIR || environment.TMP || environment.TEMP || '/tmp').replace(/(.)\/+$/, '$1');
+
 /** Prepares (but does not make) a private directory for temporary files. */
-export function makeTemporaries(prefix: string): Temporaries {
-  let directory: string | undefined;
+export function makeTemporaries(prefix: string, caller: Caller): Temporaries {
+  let directory: Promise<string> | undefined;
   let count = 0;
+  const make = async (): Promise<string> => {
+    const parent = temporaryParent(caller.environment);
+    try {
+      const made = await caller.makePrivateDirectory(join(parent, prefix));
+      caller.removeAtExit(made);
+      return made;
+    } catch (error) {
+      throw new KitsuneError(temporaryDirectory(parent, reasonOf(error)));
+    }
+  };
   return {
-    path(name) {
-      if (!directory) {
-        const parent = tmpdir();
-        try {
-          directory = mkdtempSync(join(parent, prefix));
-        } catch (error) {
-          throw new KitsuneError(temporaryDirectory(parent, reasonOf(error)));
-        }
-        const made = directory;
-        onExit(() => rmSync(made, { recursive: true, force: true }));
-      }
-      return join(directory, `${count++}-${name}`);
+    async path(name) {
+      const number = count++;
+      directory ??= make();
+      return join(await directory, `${number}-${name}`);
     },
   };
 }
@@ -55,18 +59,10 @@ export interface PendingOutput {
   /** Where to write to. */
   readonly path: string;
   /** Puts it in its place. */
-  commit(): void;
+  commit(): Promise<void>;
   /** Removes what was written. */
-  discard(): void;
+  discard(): Promise<void>;
 }
-
-const kindOf = (path: string): 'file' | 'other' | 'none' => {
-  try {
-    return statSync(path).isFile() ? 'file' : 'other';
-  } catch {
-    return 'none';
-  }
-};
 
 let outputs = 0;
 
@@ -74,33 +70,34 @@ let outputs = 0;
  * An output that is written beside its place and renamed into it. What can't be replaced by a rename (a device, a directory,
  * standard output, a place in a missing directory) is written directly: the tool that writes it reports the trouble in its own words.
  */
-export function pendingOutput(path: string, options: { readonly direct?: boolean } = {}): PendingOutput {
+export async function pendingOutput(
+  path: string,
+  caller: Caller,
+  options: { readonly direct?: boolean } = {},
+): Promise<PendingOutput> {
   const parent = dirname(path);
-  if (options.direct || path === '-' || kindOf(path) === 'other' || kindOf(parent) !== 'other') {
-    return { path, commit: () => {}, discard: () => {} };
+  const direct = async (): Promise<boolean> => {
+    const [there, above] = await Promise.all([caller.kindOf(path), caller.kindOf(parent)]);
+    return there === 'other' || above !== 'other';
+  };
+  if (options.direct || path === '-' || (await direct())) {
+    return { path, commit: async () => {}, discard: async () => {} };
   }
   const name = basename(path);
-  const temporary = join(parent, `.${name.slice(0, 200)}.kcc-${process.pid}-${outputs++}`);
-  const remove = (): void => {
-    try {
-      unlinkSync(temporary);
-    } catch {
-      // It was not written, or is in its place already.
-    }
-  };
-  const forget = onExit(remove);
+  const temporary = join(parent, `.${name.slice(0, 200)}.kcc-${caller.pid}-${outputs++}`);
+  const forget = caller.removeAtExit(temporary);
   return {
     path: temporary,
-    commit() {
+    async commit() {
       try {
-        renameSync(temporary, path);
+        await caller.move(temporary, path);
       } catch (error) {
         throw new KitsuneError(outputNotWritten(path, reasonOf(error)));
       }
       forget();
     },
-    discard() {
-      remove();
+    async discard() {
+      await caller.remove(temporary);
       forget();
     },
   };

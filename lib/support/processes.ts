@@ -12,7 +12,8 @@ export interface RunOptions {
   /** Default: inherited. */
   readonly stdout?: 'pipe' | 'inherit' | 'ignore';
   readonly stderr?: 'pipe' | 'inherit' | 'ignore';
-  readonly environment?: NodeJS.ProcessEnv;
+  /** Names of environment variables that the child shall not get. */
+  readonly without?: readonly string[];
 }
 
 export interface RunResult {
@@ -67,6 +68,10 @@ export function onExit(cleanup: () => void): () => void {
   return () => cleanups.delete(cleanup);
 }
 
+function environmentWithout(names: readonly string[]): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !names.includes(name)));
+}
+
 /** Runs a command to its end. Rejects (with the system's error) only if it can't be started. */
 export function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
   watchSignals();
@@ -77,7 +82,7 @@ export function run(command: string, args: readonly string[], options: RunOption
         options.stdout ?? 'inherit',
         options.stderr ?? 'inherit',
       ],
-      ...(options.environment ? { env: options.environment } : {}),
+      ...(options.without ? { env: environmentWithout(options.without) } : {}),
     });
     running.add(child);
     const stdout: Buffer[] = [];

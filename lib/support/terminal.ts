@@ -1,11 +1,17 @@
 /** Output for people: diagnostics on standard error. */
 
 import { writeSync } from 'node:fs';
+import type { Caller } from './caller.js';
 import { type Diagnostic, formatDiagnostic } from './errors.js';
 
-/** True if coloured text is welcome on standard error. */
-export const colourWanted = (): boolean =>
-  process.stderr.isTTY === true && process.env.NO_COLOR === undefined && process.env.TERM !== 'dumb';
+/** True if coloured text is welcome on the caller's standard error; by default this process's. */
+export const colourWanted = (
+  caller: Pick<Caller, 'terminal' | 'environment'> = {
+    terminal: process.stderr.isTTY === true,
+    environment: process.env,
+  },
+): boolean =>
+  caller.terminal && caller.environment.NO_COLOR === undefined && caller.environment.TERM !== 'dumb';
 
 /** Writes all of `bytes` to a descriptor, also when it is a pipe that is full for the moment. */
 export function writeAll(descriptor: number, bytes: Buffer | string): void {
@@ -22,9 +28,15 @@ export function writeAll(descriptor: number, bytes: Buffer | string): void {
   }
 }
 
+const diagnosticLine = (command: string, d: Diagnostic, colour: boolean): string =>
+  `${d.location ? '' : `${command}: `}${formatDiagnostic(d, colour)}\n`;
+
 /** Prints diagnostics, `command: ` before those without a place. */
 export function printDiagnostics(command: string, diagnostics: readonly Diagnostic[]): void {
-  for (const d of diagnostics) {
-    writeAll(2, `${d.location ? '' : `${command}: `}${formatDiagnostic(d, colourWanted())}\n`);
-  }
+  for (const d of diagnostics) writeAll(2, diagnosticLine(command, d, colourWanted()));
+}
+
+/** Prints kcc's diagnostics to its caller. */
+export function reportTo(caller: Caller, diagnostics: readonly Diagnostic[]): void {
+  for (const d of diagnostics) caller.print(2, diagnosticLine('kcc', d, colourWanted(caller)));
 }

@@ -5,29 +5,26 @@
  */
 
 import { isUtf8 } from 'node:buffer';
-import { readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
+import type { Caller } from '../support/caller.js';
 import { noSummary, outputNotWritten, rewriteFailed } from '../support/compiler-errors.js';
 import { type Diagnostic, formatDiagnostic, KitsuneError } from '../support/errors.js';
-import { type PendingOutput, pendingOutput, reasonOf, type Temporaries } from '../support/files.js';
+import { type PendingOutput, pendingOutput, reasonOf } from '../support/files.js';
 import type { RunOptions, RunResult } from '../support/processes.js';
-import { printDiagnostics, writeAll } from '../support/terminal.js';
+import { reportTo } from '../support/terminal.js';
 import type { KitsuneOptions } from './command-line.js';
-import { type Compiler, runCompiler } from './compiler.js';
+import { type CompilerContext, runCompiler } from './compiler.js';
 import { fileKey } from './file-key.js';
 import { appendLog } from './log.js';
 import { finishObjectFile, readTypesSection } from './object-files.js';
 import { rewrite, sourceOfPreprocessed } from './rewriting.js';
 import type { CompileStep, DependencyOutput } from './steps.js';
+import { targetOf } from './target.js';
 
-export interface CompileContext {
-  readonly compiler: Compiler;
-  readonly temporaries: Temporaries;
+export interface CompileContext extends CompilerContext {
   readonly kitsune: KitsuneOptions;
   /** Words that make diagnostics coloured, if they shall be. */
   readonly colour: readonly string[];
-  /** All of standard input, if the source is `-`. */
-  readonly standardInput: () => Buffer;
 }
 
 const captured: RunOptions = { stdout: 'pipe', stderr: 'pipe' };
@@ -38,15 +35,13 @@ export async function compileFile(
   output: string,
   context: CompileContext,
 ): Promise<number> {
-  const input = step.source === '-' ? context.standardInput() : undefined;
+  const { caller } = context;
+  const input = step.source === '-' ? await caller.standardInput() : undefined;
   const source = sourceWords(step);
   const fromInput: RunOptions = input ? { ...captured, input } : captured;
 
   // 1. Preprocess, and meanwhile ask for the target.
-  const target = runCompiler(context.compiler, [...step.compileOptions, '-dumpmachine'], {
-    stdout: 'pipe',
-    stderr: 'ignore',
-  });
+  const target = targetOf(context, step.compileOptions);
   // If it can't be started, the next call says so.
   target.catch(() => {});
   let text: string;
@@ -55,20 +50,20 @@ export async function compileFile(
   let dependencies: PendingDependencies | undefined;
   let key = step.fileKey;
   if (step.preprocessed) {
-    ({ text, encoding } = decode(input ?? readFileSync(step.source)));
+    ({ text, encoding } = decode(input ?? (await caller.read(step.source))));
     const original = sourceOfPreprocessed(text);
     if (original !== undefined) key = fileKey(original, context.kitsune.root);
   } else {
-    dependencies = step.dependencies && pendingDependencies(step.dependencies, context);
+    dependencies = step.dependencies && (await pendingDependencies(step.dependencies, context));
     const result = await runCompiler(
-      context.compiler,
+      context,
       [...context.colour, ...step.preprocessOptions, ...(dependencies?.words ?? []), '-E', ...source],
       fromInput,
     );
     if (result.status !== 0) return compilePlainly(step, output, context, fromInput);
     ({ text, encoding } = decode(result.stdout));
     spoken = result.stderr;
-    if (step.keepPreprocessed !== undefined) writeFileSync(step.keepPreprocessed, result.stdout);
+    if (step.keepPreprocessed !== undefined) await caller.write(step.keepPreprocessed, result.stdout);
   }
 
   // 2. Rewrite.
@@ -76,80 +71,83 @@ export async function compileFile(
     text,
     fileKey: key,
     kitsune: context.kitsune,
-    target: (await target).stdout.toString().trim(),
+    target: await target,
   });
   if (rewritten.kind === 'unchanged') {
-    printDiagnostics('kcc', [rewriteFailed(step.source, rewritten.reason)]);
+    reportTo(caller, [rewriteFailed(step.source, rewritten.reason)]);
     return compilePlainly(step, output, context, fromInput);
   }
   if (context.kitsune.dump !== undefined) {
-    reportRewrite(rewritten.diagnostics);
-    writeAll(1, rewritten.dump(context.kitsune.dump));
+    reportRewrite(caller, rewritten.diagnostics);
+    caller.print(1, rewritten.dump(context.kitsune.dump));
     return 0;
   }
 
   // 3. Compile.
-  const pending = pendingOutput(output, { direct: step.direct });
+  const pending = await pendingOutput(output, context.caller, { direct: step.direct });
   let result = await compileText(step, Buffer.from(rewritten.text, encoding), pending.path, context, []);
   if (result.status !== 0 || result.stderr.length > 0) {
     // It has something to say: let the compiler say it about the text that the user wrote.
     const failed = result.status !== 0;
     const plain = await runCompiler(
-      context.compiler,
+      context,
       [
         ...context.colour,
         ...step.plainOptions,
         ...(failed && step.dependencies ? dependencyWords(step.dependencies) : []),
         modeWord(step),
         '-o',
-        failed ? pending.path : context.temporaries.path(`${basename(step.source)}.o`),
+        failed ? pending.path : await context.temporaries.path(`${basename(step.source)}.o`),
         ...source,
       ],
       fromInput,
     );
     if (plain.status !== 0) {
-      pending.discard();
-      writeAll(2, plain.stderr);
+      await pending.discard();
+      caller.print(2, plain.stderr);
       return plain.status;
     }
     spoken = plain.stderr;
     if (result.status !== 0) {
-      appendLog(() => `the rewritten text of ${step.source} does not compile:\n${result.stderr.toString()}`);
+      appendLog(
+        caller,
+        () => `the rewritten text of ${step.source} does not compile:\n${result.stderr.toString()}`,
+      );
       // Warnings that are errors, and that only the rewritten text has?
       result = await compileText(step, Buffer.from(rewritten.text, encoding), pending.path, context, [
         '-w',
         '-Wno-error',
       ]);
       if (result.status !== 0) {
-        pending.discard();
+        await pending.discard();
         const reason =
           result.stderr
             .toString()
             .split('\n')
             .find((l) => l.includes('error')) ?? 'its registrations do not compile';
-        printDiagnostics('kcc', [rewriteFailed(step.source, reason)]);
+        reportTo(caller, [rewriteFailed(step.source, reason)]);
         return compilePlainly(step, output, context, fromInput);
       }
     }
   }
-  writeAll(2, spoken);
-  reportRewrite(rewritten.diagnostics);
+  caller.print(2, spoken);
+  reportRewrite(caller, rewritten.diagnostics);
   if (rewritten.diagnostics.some((d) => d.severity === 'error')) {
-    pending.discard();
+    await pending.discard();
     return 1;
   }
-  finishObject(step, pending, output, context);
-  dependencies?.commit();
+  await finishObject(step, pending, output, context);
+  await dependencies?.commit();
   return 0;
 }
 
 /** Warnings and errors are the user's business; notices (what system headers hold) go to the log. */
-function reportRewrite(diagnostics: readonly Diagnostic[]): void {
-  printDiagnostics(
-    'kcc',
+function reportRewrite(caller: Caller, diagnostics: readonly Diagnostic[]): void {
+  reportTo(
+    caller,
     diagnostics.filter((d) => d.severity !== 'notice'),
   );
-  for (const d of diagnostics) if (d.severity === 'notice') appendLog(() => formatDiagnostic(d));
+  for (const d of diagnostics) if (d.severity === 'notice') appendLog(caller, () => formatDiagnostic(d));
 }
 
 type Encoding = 'utf8' | 'latin1';
@@ -170,7 +168,7 @@ const sourceWords = (step: CompileStep): string[] => [
 ];
 
 /** Compiles the rewritten text: from standard input where that does. */
-function compileText(
+async function compileText(
   step: CompileStep,
   text: Buffer,
   output: string,
@@ -188,15 +186,13 @@ function compileText(
     'cpp-output',
   ];
   // Dependencies were written by the preprocessor; these would make the compiler write them again.
-  const environment = { ...process.env };
-  delete environment.DEPENDENCIES_OUTPUT;
-  delete environment.SUNPRO_DEPENDENCIES;
+  const options: RunOptions = { ...captured, without: ['DEPENDENCIES_OUTPUT', 'SUNPRO_DEPENDENCIES'] };
   if (!context.compiler.wantsFiles) {
-    return runCompiler(context.compiler, [...words, '-'], { ...captured, input: text, environment });
+    return runCompiler(context, [...words, '-'], { ...options, input: text });
   }
-  const file = context.temporaries.path(`${basename(step.source)}.i`);
-  writeFileSync(file, text);
-  return runCompiler(context.compiler, [...words, file], { ...captured, environment });
+  const file = await context.temporaries.path(`${basename(step.source)}.i`);
+  await context.caller.write(file, text);
+  return runCompiler(context, [...words, file], options);
 }
 
 /** Compiles the user's own text, without registrations, and passes on whatever the compiler says and writes. */
@@ -206,10 +202,10 @@ async function compilePlainly(
   context: CompileContext,
   options: RunOptions,
 ): Promise<number> {
-  const pending = pendingOutput(output, { direct: step.direct });
+  const pending = await pendingOutput(output, context.caller, { direct: step.direct });
   const { dependencies } = step;
   const result = await runCompiler(
-    context.compiler,
+    context,
     [
       ...context.colour,
       ...step.plainOptions,
@@ -221,16 +217,16 @@ async function compilePlainly(
     ],
     options,
   );
-  writeAll(1, result.stdout);
-  writeAll(2, result.stderr);
-  if (result.status === 0) pending.commit();
-  else pending.discard();
+  context.caller.print(1, result.stdout);
+  context.caller.print(2, result.stderr);
+  if (result.status === 0) await pending.commit();
+  else await pending.discard();
   return result.status;
 }
 
 interface PendingDependencies {
   readonly words: readonly string[];
-  commit(): void;
+  commit(): Promise<void>;
 }
 
 const dependencyWords = (d: DependencyOutput): string[] => [
@@ -242,42 +238,45 @@ const dependencyWords = (d: DependencyOutput): string[] => [
 ];
 
 /** The dependency file is put in its place with the object: not before, as make would trust it. */
-function pendingDependencies(wanted: DependencyOutput, context: CompileContext): PendingDependencies {
+async function pendingDependencies(
+  wanted: DependencyOutput,
+  { caller, temporaries }: CompileContext,
+): Promise<PendingDependencies> {
   const words = (file: string): string[] => dependencyWords({ ...wanted, file });
   if (wanted.file === '-' || wanted.file === '/dev/stdout') {
-    const file = context.temporaries.path('dependencies');
-    return { words: words(file), commit: () => writeAll(1, readFileSync(file)) };
+    const file = await temporaries.path('dependencies');
+    return { words: words(file), commit: async () => caller.print(1, await caller.read(file)) };
   }
-  const pending = pendingOutput(wanted.file);
+  const pending = await pendingOutput(wanted.file, caller);
   return { words: words(pending.path), commit: () => pending.commit() };
 }
 
-function finishObject(
+async function finishObject(
   step: CompileStep,
   pending: PendingOutput,
   output: string,
-  context: CompileContext,
-): void {
+  { caller, kitsune }: CompileContext,
+): Promise<void> {
   if (step.emits === 'object') {
-    finishObjectFile(pending.path);
-    const { typesFile } = context.kitsune;
+    await finishObjectFile(pending.path, caller);
+    const { typesFile } = kitsune;
     if (typesFile !== undefined) {
-      const summary = readTypesSection(pending.path);
-      if (summary) writeSummary(typesFile, summary);
-      else printDiagnostics('kcc', [noSummary(step.source)]);
+      const summary = await readTypesSection(pending.path, caller);
+      if (summary) await writeSummary(typesFile, summary, caller);
+      else reportTo(caller, [noSummary(step.source)]);
     }
   }
-  pending.commit();
-  appendLog(() => `wrote ${output}`);
+  await pending.commit();
+  appendLog(caller, () => `wrote ${output}`);
 }
 
-function writeSummary(path: string, summary: Buffer): void {
-  const pending = pendingOutput(path);
+async function writeSummary(path: string, summary: Buffer, caller: Caller): Promise<void> {
+  const pending = await pendingOutput(path, caller);
   try {
-    writeFileSync(pending.path, summary);
+    await caller.write(pending.path, summary);
   } catch (error) {
-    pending.discard();
+    await pending.discard();
     throw new KitsuneError(outputNotWritten(path, reasonOf(error)));
   }
-  pending.commit();
+  await pending.commit();
 }

@@ -1,11 +1,11 @@
 /** The real compiler: which it is, and how it is called. */
 
-import { realpathSync, writeFileSync } from 'node:fs';
 import { basename, delimiter, join } from 'node:path';
+import type { Caller } from '../support/caller.js';
 import { compilerNotStarted } from '../support/compiler-errors.js';
 import { KitsuneError } from '../support/errors.js';
-import { makeTemporaries, reasonOf } from '../support/files.js';
-import { type RunOptions, type RunResult, run } from '../support/processes.js';
+import { reasonOf, type Temporaries } from '../support/files.js';
+import type { RunOptions, RunResult } from '../support/processes.js';
 import { quoteResponseFile } from './command-line.js';
 import { appendLog } from './log.js';
 
@@ -18,11 +18,11 @@ export interface Compiler {
   readonly wantsFiles: boolean;
 }
 
-const resolveCommand = (command: string, path: string): string => {
+const resolveCommand = async (command: string, caller: Caller): Promise<string> => {
   if (command.includes('/')) return command;
-  for (const directory of path.split(delimiter)) {
+  for (const directory of (caller.environment.PATH ?? '').split(delimiter)) {
     try {
-      return realpathSync(join(directory, command));
+      return await caller.realPath(join(directory, command));
     } catch {
       // Not there.
     }
@@ -31,12 +31,12 @@ const resolveCommand = (command: string, path: string): string => {
 };
 
 /** The compiler that `KCC_CC` names (it may hold several words), by default gcc. */
-export function findCompiler(environment: NodeJS.ProcessEnv = process.env): Compiler {
-  const words = (environment.KCC_CC ?? '').trim().split(/\s+/).filter(Boolean);
+export async function findCompiler(caller: Caller): Promise<Compiler> {
+  const words = (caller.environment.KCC_CC ?? '').trim().split(/\s+/).filter(Boolean);
   const [command = 'gcc', ...prefix] = words;
   const last = [command, ...prefix].findLast((w) => !w.startsWith('-')) ?? command;
   const name = basename(last);
-  const real = name === 'cc' ? basename(resolveCommand(last, environment.PATH ?? '')) : name;
+  const real = name === 'cc' ? basename(await resolveCommand(last, caller)) : name;
   const launcher = /^(?:ccache|distcc|sccache|icecc|buildcache)$/;
   const family = real.includes('clang') ? 'clang' : 'gcc';
   return { command, prefix, family, wantsFiles: family === 'clang' || launcher.test(basename(command)) };
@@ -44,30 +44,52 @@ export function findCompiler(environment: NodeJS.ProcessEnv = process.env): Comp
 
 /** Above this many bytes the words go through an @file: the system limits a command line to some 2 MB, environment included. */
 const longCommandLine = 256 * 1024;
-const wordFiles = makeTemporaries('kcc-words-');
 
-function shortened(words: readonly string[]): readonly string[] {
+/** What a run of the compiler needs to know of. */
+export interface CompilerContext {
+  readonly caller: Caller;
+  readonly compiler: Compiler;
+  readonly temporaries: Temporaries;
+}
+
+async function shortened(
+  words: readonly string[],
+  { caller, temporaries }: CompilerContext,
+): Promise<readonly string[]> {
   if (words.reduce((sum, w) => sum + Buffer.byteLength(w) + 1, 0) <= longCommandLine) return words;
-  const file = wordFiles.path('words');
-  writeFileSync(file, quoteResponseFile(words));
+  const file = await temporaries.path('words');
+  await caller.write(file, quoteResponseFile(words));
   return [`@${file}`];
 }
 
+/** Calls `start` with the command and all its words; a failure to start it becomes an error that names the compiler. */
+async function startCompiler<T>(
+  context: CompilerContext,
+  words: readonly string[],
+  start: (command: string, args: readonly string[]) => Promise<T>,
+): Promise<T> {
+  const { command, prefix } = context.compiler;
+  const args = [...prefix, ...(await shortened(words, context))];
+  appendLog(context.caller, () => `run ${[command, ...args].map(shellWord).join(' ')}`);
+  try {
+    return await start(command, args);
+  } catch (error) {
+    throw new KitsuneError(compilerNotStarted([command, ...prefix].join(' '), reasonOf(error)));
+  }
+}
+
 /** Runs the compiler. */
-export async function runCompiler(
-  compiler: Compiler,
+export function runCompiler(
+  context: CompilerContext,
   words: readonly string[],
   options: RunOptions = {},
 ): Promise<RunResult> {
-  const args = [...compiler.prefix, ...shortened(words)];
-  appendLog(() => `run ${[compiler.command, ...args].map(shellWord).join(' ')}`);
-  try {
-    return await run(compiler.command, args, options);
-  } catch (error) {
-    throw new KitsuneError(
-      compilerNotStarted([compiler.command, ...compiler.prefix].join(' '), reasonOf(error)),
-    );
-  }
+  return startCompiler(context, words, (command, args) => context.caller.run(command, args, options));
+}
+
+/** Lets the compiler do all that is left to do. Returns the exit status. */
+export function becomeCompiler(context: CompilerContext, words: readonly string[]): Promise<number> {
+  return startCompiler(context, words, (command, args) => context.caller.become(command, args));
 }
 
 /** A word as a shell reads it back. */

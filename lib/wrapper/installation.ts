@@ -19,9 +19,15 @@ export const packageRoot = resolve(dirname(fileURLToPath(import.meta.url)), '..'
  * The installation to use: the prefix in `KITSUNE_HOME` (as `cmake --install` lays it out), or this package with what
  * `npm run build:native` built in it. Nothing is checked: a file that is missing is missed where it is needed.
  */
-export function findInstallation(environment: NodeJS.ProcessEnv = process.env): Installation {
+export function findInstallation(
+  environment: NodeJS.ProcessEnv = process.env,
+  exists: (path: string) => boolean = existsSync,
+  directory: string = process.cwd(),
+): Installation {
+  const firstExisting = (first: string, second: string): string =>
+    exists(first) || !exists(second) ? first : second;
   const home = environment.KITSUNE_HOME;
-  const built = home ? resolve(home) : join(packageRoot, 'build');
+  const built = home ? resolve(directory, home) : join(packageRoot, 'build');
   return {
     include: home
       ? firstExisting(join(built, 'include', 'kitsune'), join(built, 'include'))
@@ -31,6 +37,3 @@ export function findInstallation(environment: NodeJS.ProcessEnv = process.env): 
     doupd: firstExisting(join(built, 'bin', 'kitsune-doupd'), join(built, 'bin', 'doupd')),
   };
 }
-
-const firstExisting = (first: string, second: string): string =>
-  existsSync(first) || !existsSync(second) ? first : second;

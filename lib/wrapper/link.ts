@@ -1,47 +1,54 @@
 /** Linking: runs the linker, and says in Kitsune's words what its messages mean for an updatable program. */
 
-import { writeFileSync } from 'node:fs';
+import type { Caller } from '../support/caller.js';
 import { foreignObjects, notPositionIndependent } from '../support/compiler-errors.js';
 import type { Diagnostic } from '../support/errors.js';
-import { pendingOutput, type Temporaries } from '../support/files.js';
-import { printDiagnostics, writeAll } from '../support/terminal.js';
-import { type Compiler, runCompiler } from './compiler.js';
+import { pendingOutput } from '../support/files.js';
+import { reportTo } from '../support/terminal.js';
+import { type CompilerContext, runCompiler } from './compiler.js';
 import type { Installation } from './installation.js';
 import { appendLog } from './log.js';
 import { finishObjectFile, originOf } from './object-files.js';
 import type { LinkStep } from './steps.js';
 
-export interface LinkContext {
-  readonly compiler: Compiler;
-  readonly temporaries: Temporaries;
+export interface LinkContext extends CompilerContext {
   readonly installation: Installation;
   readonly colour: readonly string[];
 }
 
 /** Links. `words` are the step's, with temporary objects filled in. Returns the exit status. */
 export async function link(step: LinkStep, words: readonly string[], context: LinkContext): Promise<number> {
-  const pending = pendingOutput(step.output, { direct: step.direct });
+  const { caller } = context;
+  const pending = await pendingOutput(step.output, caller, { direct: step.direct });
   // In front of libkitsune.a, which has a path of its own for links without kcc.
-  const named = step.form === 'version' ? driverPath(context) : [];
+  const named = step.form === 'version' ? await driverPath(context) : [];
   const all = [...context.colour, ...named, ...words, '-o', pending.path];
-  const result = await runCompiler(context.compiler, all, { stderr: 'pipe' });
-  writeAll(2, result.stderr);
+  const running = runCompiler(context, all, { stderr: 'pipe' });
+  // Looked at while the linker works.
+  const foreign = step.form === 'version' ? foreignInputs(step, caller) : Promise.resolve([]);
+  const result = await running;
+  caller.print(2, result.stderr);
   if (result.status !== 0) {
-    pending.discard();
-    if (step.form === 'version') printDiagnostics('kcc', explainFailure(result.stderr.toString()));
+    await pending.discard();
+    if (step.form === 'version') reportTo(caller, explainFailure(result.stderr.toString()));
     return result.status;
   }
   if (step.form === 'version') {
     // After link-time optimisation the summary exists only now.
-    finishObjectFile(pending.path);
-    if (!process.env.KCC_QUIET) {
-      const foreign = step.objects.filter((path) => originOf(path) === 'foreign');
-      if (foreign.length > 0) printDiagnostics('kcc', [foreignObjects(step.output, foreign)]);
-    }
+    await finishObjectFile(pending.path, caller);
+    const found = await foreign;
+    if (found.length > 0) reportTo(caller, [foreignObjects(step.output, found)]);
   }
-  pending.commit();
-  appendLog(() => `linked ${step.output}`);
+  await pending.commit();
+  appendLog(caller, () => `linked ${step.output}`);
   return 0;
+}
+
+/** The objects that kcc did not compile and that hold state, unless nobody wants to know. */
+async function foreignInputs(step: LinkStep, caller: Caller): Promise<string[]> {
+  if (caller.environment.KCC_QUIET) return [];
+  const origins = await Promise.all(step.objects.map((path) => originOf(path, caller)));
+  return step.objects.filter((_, i) => origins[i] === 'foreign');
 }
 
 /** The linkers' words for an input that can't be loaded at any address (GNU ld, gold, lld). */
@@ -65,9 +72,9 @@ export function explainFailure(stderr: string): Diagnostic[] {
 }
 
 /** The path of the driver becomes a string of the version: its entry looks there first, unless $KITSUNE_DRIVER names another. */
-function driverPath(context: LinkContext): string[] {
-  const file = context.temporaries.path('driver-path.s');
-  writeFileSync(file, driverPathAssembly(context.installation.driver));
+async function driverPath(context: LinkContext): Promise<string[]> {
+  const file = await context.temporaries.path('driver-path.s');
+  await context.caller.write(file, driverPathAssembly(context.installation.driver));
   return ['-x', 'assembler', file, '-x', 'none'];
 }
 

@@ -1,78 +1,97 @@
-/** kcc from its words to its exit status: read, plan, run. */
+/** kcc from its words to its exit status: read, plan, run. Everything it does to the world it does through its caller. */
 
-import { existsSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Caller } from '../support/caller.js';
 import { internalError } from '../support/compiler-errors.js';
 import { KitsuneError } from '../support/errors.js';
 import { makeTemporaries } from '../support/files.js';
-import { colourWanted, printDiagnostics, writeAll } from '../support/terminal.js';
+import { colourWanted, reportTo } from '../support/terminal.js';
+import { thisProcess } from '../support/this-process.js';
 import { type Invocation, parseCommandLine } from './command-line.js';
 import { type CompileContext, compileFile } from './compile.js';
-import { findCompiler, runCompiler } from './compiler.js';
-import { findInstallation } from './installation.js';
+import { becomeCompiler, type CompilerContext, findCompiler, runCompiler } from './compiler.js';
+import { askAhead } from './facts.js';
+import { findInstallation, type Installation } from './installation.js';
 import { type LinkContext, link } from './link.js';
 import { appendLog } from './log.js';
 import { finishObjectFile } from './object-files.js';
 import { plan } from './plan.js';
 import type { Plan, Word } from './steps.js';
 
-/** Runs kcc. Returns the exit status, which is the compiler's; 1 for kcc's own errors. */
-export async function runKcc(argv: readonly string[]): Promise<number> {
+/** Runs kcc for its caller. Returns the exit status, which is the compiler's; 1 for kcc's own errors. */
+export async function runKcc(argv: readonly string[], caller: Caller = thisProcess()): Promise<number> {
   try {
-    const invocation = parseCommandLine(argv);
-    const compiler = findCompiler();
-    if (process.env.KCC_OFF === '1') {
-      appendLog(() => 'KCC_OFF=1');
-      return (await runCompiler(compiler, invocation.original)).status;
+    const invocation = await readInvocation(argv, caller);
+    const context: CompilerContext = {
+      caller,
+      compiler: await findCompiler(caller),
+      temporaries: makeTemporaries('kcc-', caller),
+    };
+    if (caller.environment.KCC_OFF === '1') {
+      appendLog(caller, () => 'KCC_OFF=1');
+      return await becomeCompiler(context, invocation.original);
     }
-    const planned = plan(invocation, {
-      installation: findInstallation(),
-      family: compiler.family,
-      exists: existsSync,
+    const { family } = context.compiler;
+    const { planned, installation } = await askAhead(caller, ({ exists }) => {
+      const installation = findInstallation(caller.environment, exists, caller.directory);
+      return { planned: plan(invocation, { installation, family, exists }), installation };
     });
     if (invocation.kitsune.dump === 'plan') {
-      writeAll(1, `${JSON.stringify(planned, undefined, 2)}\n`);
+      caller.print(1, `${JSON.stringify(planned, undefined, 2)}\n`);
       return 0;
     }
-    return await execute(planned, invocation);
+    return await execute(planned, invocation, installation, context);
   } catch (error) {
-    if (error instanceof KitsuneError) printDiagnostics('kcc', error.diagnostics);
+    if (error instanceof KitsuneError) reportTo(caller, error.diagnostics);
     else {
       const { message, stack } = error instanceof Error ? error : new Error(String(error));
-      appendLog(() => stack ?? message);
-      printDiagnostics('kcc', [internalError(message)]);
+      appendLog(caller, () => stack ?? message);
+      reportTo(caller, [internalError(message)]);
     }
     return 1;
   }
 }
 
-/** The compiler's standard error is a pipe to kcc; what it would have done at the user's terminal it must be told. */
-function colourWords(invocation: Invocation): string[] {
-  return colourWanted() && !invocation.effects.has('colour') ? ['-fdiagnostics-color=always'] : [];
+async function readInvocation(argv: readonly string[], caller: Caller): Promise<Invocation> {
+  const invocation = await askAhead(caller, ({ read }) => parseCommandLine(argv, read));
+  const { root } = invocation.kitsune;
+  if (root === undefined) return invocation;
+  return { ...invocation, kitsune: { ...invocation.kitsune, root: resolve(caller.directory, root) } };
 }
 
-async function execute(planned: Plan, invocation: Invocation): Promise<number> {
-  printDiagnostics('kcc', planned.diagnostics);
+/** The compiler's standard error is a pipe to kcc; what it would have done at the user's terminal it must be told. */
+function colourWords(invocation: Invocation, caller: Caller): string[] {
+  return colourWanted(caller) && !invocation.effects.has('colour') ? ['-fdiagnostics-color=always'] : [];
+}
+
+async function execute(
+  planned: Plan,
+  invocation: Invocation,
+  installation: Installation,
+  compilerContext: CompilerContext,
+): Promise<number> {
+  const { caller, temporaries } = compilerContext;
+  reportTo(caller, planned.diagnostics);
   if (planned.diagnostics.some((d) => d.severity === 'error')) return 1;
-  let standardInput: Buffer | undefined;
   const context: CompileContext & LinkContext = {
-    compiler: findCompiler(),
-    installation: findInstallation(),
-    temporaries: makeTemporaries('kcc-'),
+    ...compilerContext,
+    installation,
     kitsune: invocation.kitsune,
-    colour: colourWords(invocation),
-    standardInput: () => {
-      standardInput ??= readFileSync(0);
-      return standardInput;
-    },
+    colour: colourWords(invocation, caller),
   };
   const paths = new Map<number, string>();
-  const pathOf = (word: Word): string => {
+  const pathOf = async (word: Word): Promise<string> => {
     if (typeof word === 'string') return word;
     const known = paths.get(word.temporary);
     if (known !== undefined) return known;
-    const path = context.temporaries.path(planned.temporaries[word.temporary] ?? 'object.o');
+    const path = await temporaries.path(planned.temporaries[word.temporary] ?? 'object.o');
     paths.set(word.temporary, path);
     return path;
+  };
+  const wordsOf = async (words: readonly Word[]): Promise<string[]> => {
+    const paths: string[] = [];
+    for (const word of words) paths.push(await pathOf(word));
+    return paths;
   };
 
   // As the compiler does: one input that fails does not keep the others from being compiled, but nothing is linked.
@@ -81,18 +100,18 @@ async function execute(planned: Plan, invocation: Invocation): Promise<number> {
     if (invocation.kitsune.dump !== undefined && step.kind !== 'compile') continue;
     switch (step.kind) {
       case 'forward':
-        appendLog(() => `forward (${step.reason})`);
-        status = (await runCompiler(context.compiler, step.words)).status;
-        break;
+        appendLog(caller, () => `forward (${step.reason})`);
+        return await becomeCompiler(context, step.words);
       case 'compile':
-        status = (await compileFile(step, pathOf(step.output), context)) || status;
+        status = (await compileFile(step, await pathOf(step.output), context)) || status;
         break;
       case 'run':
-        status = (await runCompiler(context.compiler, step.words.map(pathOf))).status || status;
-        if (status === 0 && invocation.output !== undefined) finishObjectFile(invocation.output);
+        status = (await runCompiler(context, await wordsOf(step.words))).status || status;
+        if (status === 0 && invocation.output !== undefined)
+          await finishObjectFile(invocation.output, caller);
         break;
       case 'link':
-        if (status === 0) status = await link(step, step.words.map(pathOf), context);
+        if (status === 0) status = await link(step, await wordsOf(step.words), context);
         break;
     }
   }

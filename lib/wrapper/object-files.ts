@@ -1,6 +1,7 @@
 /** ELF objects and archives, as far as linking must know them: were they compiled by kcc, and do they hold state? */
 
-import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+import type { Caller, Patch } from '../support/caller.js';
+import { thisProcess } from '../support/this-process.js';
 
 /** The section that holds the type summary. */
 export const typesSection = '.kitsune.types';
@@ -14,52 +15,66 @@ interface Section {
   readonly size: number;
 }
 
+/** Reads a part of a file; what is not there is missing at the end. */
+type ReadPart = (offset: number, length: number) => Promise<Buffer> | Buffer;
+
+/** More sections, or longer names, than any object has: the file is damaged. */
+const mostBytes = 1 << 28;
+
+/** The section headers of a 64-bit little-endian ELF file; undefined for anything else, truncated files included. */
+async function readSections(read: ReadPart): Promise<Section[] | undefined> {
+  const start = await read(0, 64);
+  if (start.length < 64 || start.readUInt32BE(0) !== 0x7f454c46 || start[4] !== 2 || start[5] !== 1)
+    return undefined;
+  const table = Number(start.readBigUInt64LE(0x28));
+  const entrySize = start.readUInt16LE(0x3a);
+  if (table === 0 || entrySize < 64) return undefined;
+  let count = start.readUInt16LE(0x3c);
+  let named = start.readUInt16LE(0x3e);
+  if (count === 0 || named === 0xffff) {
+    // Objects with very many sections keep the counts in the first header.
+    const first = await read(table, 64);
+    if (first.length < 64) return undefined;
+    if (count === 0) count = Number(first.readBigUInt64LE(0x20));
+    if (named === 0xffff) named = first.readUInt32LE(0x28);
+  }
+  if (count * entrySize > mostBytes || named >= count) return undefined;
+  const headers = await read(table, count * entrySize);
+  if (headers.length < count * entrySize) return undefined;
+  const places = (i: number): { offset: number; size: number } => ({
+    offset: Number(headers.readBigUInt64LE(i * entrySize + 0x18)),
+    size: Number(headers.readBigUInt64LE(i * entrySize + 0x20)),
+  });
+  const { offset, size } = places(named);
+  if (size > mostBytes) return undefined;
+  const names = await read(offset, size);
+  return Array.from({ length: count }, (_, i) => {
+    const header = i * entrySize;
+    const from = headers.readUInt32LE(header);
+    const end = names.indexOf(0, from);
+    return {
+      name: names.toString('latin1', from, end < 0 ? from : end),
+      flags: headers.readBigUInt64LE(header + 8),
+      header: table + header,
+      ...places(i),
+    };
+  });
+}
+
+/** Parts of a file of the caller's; nothing of one that can't be read. */
+const partsOf =
+  (path: string, caller: Caller): ReadPart =>
+  (offset, length) =>
+    caller.read(path, offset, length).catch(() => Buffer.alloc(0));
+
+const partsOfBytes =
+  (bytes: Buffer): ReadPart =>
+  (offset, length) =>
+    bytes.subarray(offset, offset + length);
+
 const SHF_WRITE = 1n;
 const SHF_ALLOC = 2n;
 const SHF_TLS = 0x400n;
-
-/** The section headers of a 64-bit little-endian ELF file; undefined for anything else, truncated files included. */
-function readSections(file: Buffer): Section[] | undefined {
-  if (file.length < 64 || file.readUInt32BE(0) !== 0x7f454c46 || file[4] !== 2 || file[5] !== 1)
-    return undefined;
-  const table = Number(file.readBigUInt64LE(0x28));
-  const entrySize = file.readUInt16LE(0x3a);
-  if (table === 0 || table + entrySize > file.length || entrySize < 64) return undefined;
-  // Objects with very many sections keep the counts in the first header.
-  const count = file.readUInt16LE(0x3c) || Number(file.readBigUInt64LE(table + 0x20));
-  const named = file.readUInt16LE(0x3e);
-  const names = named === 0xffff ? file.readUInt32LE(table + 0x28) : named;
-  if (table + count * entrySize > file.length || names >= count) return undefined;
-  const strings = Number(file.readBigUInt64LE(table + names * entrySize + 0x18));
-  const sections: Section[] = [];
-  for (let i = 0; i < count; i++) {
-    const header = table + i * entrySize;
-    const start = strings + file.readUInt32LE(header);
-    const end = file.indexOf(0, start);
-    sections.push({
-      name: file.toString('latin1', start, end < 0 ? start : end),
-      flags: file.readBigUInt64LE(header + 8),
-      header,
-      offset: Number(file.readBigUInt64LE(header + 0x18)),
-      size: Number(file.readBigUInt64LE(header + 0x20)),
-    });
-  }
-  return sections;
-}
-
-const readWhole = (path: string): Buffer | undefined => {
-  try {
-    return readFileSync(path);
-  } catch {
-    return undefined;
-  }
-};
-
-/** What is to be changed in an object: where, and to which bytes. */
-interface Patch {
-  readonly offset: number;
-  readonly bytes: Buffer;
-}
 
 /** No compiler lets C code name a section that is not loaded: the flag is cleared afterwards. */
 function unloadTypes(sections: readonly Section[]): Patch[] {
@@ -75,18 +90,22 @@ function unloadTypes(sections: readonly Section[]): Patch[] {
 const STV_MASK = 3;
 
 /** The driver looks for main by name: -fvisibility=hidden must not hide it. */
-function exposeMain(file: Buffer, sections: readonly Section[]): Patch[] {
+async function exposeMain(sections: readonly Section[], read: ReadPart): Promise<Patch[]> {
   const table = sections.find((s) => s.name === '.symtab');
   const strings = sections.find((s) => s.name === '.strtab');
-  if (!table || !strings || table.offset + table.size > file.length) return [];
+  if (!table || !strings || Math.max(table.size, strings.size) > mostBytes) return [];
+  const [symbols, names] = await Promise.all([
+    read(table.offset, table.size),
+    read(strings.offset, strings.size),
+  ]);
   const name = Buffer.from('main\0');
   const patches: Patch[] = [];
-  for (let at = table.offset; at + 24 <= table.offset + table.size; at += 24) {
-    const other = file[at + 5]!;
+  for (let at = 0; at + 24 <= symbols.length; at += 24) {
+    const other = symbols[at + 5]!;
     if ((other & STV_MASK) === 0) continue;
-    const start = strings.offset + file.readUInt32LE(at);
-    if (file.subarray(start, start + name.length).equals(name)) {
-      patches.push({ offset: at + 5, bytes: Buffer.from([other & ~STV_MASK]) });
+    const start = symbols.readUInt32LE(at);
+    if (names.subarray(start, start + name.length).equals(name)) {
+      patches.push({ offset: table.offset + at + 5, bytes: Buffer.from([other & ~STV_MASK]) });
     }
   }
   return patches;
@@ -96,33 +115,30 @@ function exposeMain(file: Buffer, sections: readonly Section[]): Patch[] {
  * Makes of a freshly compiled object what versions are linked from, in place: its type summary is not loaded at run time, its main can be
  * found by name. Files that are not ELF are left alone.
  */
-export function finishObjectFile(path: string): void {
-  const file = readWhole(path);
-  const sections = file && readSections(file);
+export async function finishObjectFile(path: string, caller: Caller): Promise<void> {
+  const read = partsOf(path, caller);
+  const sections = await readSections(read);
   if (!sections) return;
-  const patches = [...unloadTypes(sections), ...exposeMain(file, sections)];
-  if (patches.length === 0) return;
-  const descriptor = openSync(path, 'r+');
-  try {
-    for (const { offset, bytes } of patches) writeSync(descriptor, bytes, 0, bytes.length, offset);
-  } finally {
-    closeSync(descriptor);
-  }
+  const patches = [...unloadTypes(sections), ...(await exposeMain(sections, read))];
+  if (patches.length > 0) await caller.patch(path, patches);
 }
 
 /** The bytes of the type summary in an object, if it has one. */
-export function readTypesSection(path: string): Buffer | undefined {
-  const file = readWhole(path);
-  const parts = (file && readSections(file)?.filter((s) => s.name === typesSection)) ?? [];
-  if (!file || parts.length === 0) return undefined;
-  return Buffer.concat(parts.map((s) => file.subarray(s.offset, s.offset + s.size)));
+export async function readTypesSection(
+  path: string,
+  caller: Caller = thisProcess(),
+): Promise<Buffer | undefined> {
+  const read = partsOf(path, caller);
+  const parts = (await readSections(read))?.filter((s) => s.name === typesSection) ?? [];
+  if (parts.length === 0) return undefined;
+  return Buffer.concat(await Promise.all(parts.map((s) => read(s.offset, s.size))));
 }
 
 /** `kcc`: carries registrations. `stateless`: nothing that could be migrated. `foreign`: writable data that kcc does not know. `other`: not an object. */
 export type ObjectOrigin = 'kcc' | 'stateless' | 'foreign' | 'other';
 
-function originOfObject(file: Buffer): ObjectOrigin {
-  const sections = readSections(file);
+async function originOfObject(read: ReadPart): Promise<ObjectOrigin> {
+  const sections = await readSections(read);
   if (!sections) return 'other';
   if (sections.some((s) => s.name === typesSection)) return 'kcc';
   // Link-time optimisation: the code is not compiled yet, the registrations are in there.
@@ -150,15 +166,17 @@ function* membersOf(file: Buffer): Generator<Buffer> {
 }
 
 /** Where an input of the linker comes from. An archive is `kcc` if any member is, `foreign` if one that holds state is not. */
-export function originOf(path: string): ObjectOrigin {
-  const file = readWhole(path);
-  if (!file) return 'other';
-  if (file.toString('latin1', 0, 8) === '!<arch>\n') {
-    const origins = [...membersOf(file)].map(originOfObject);
+export async function originOf(path: string, caller: Caller = thisProcess()): Promise<ObjectOrigin> {
+  const read = partsOf(path, caller);
+  const start = await read(0, 64);
+  if (start.toString('latin1', 0, 8) === '!<arch>\n') {
+    const file = await caller.read(path).catch(() => Buffer.alloc(0));
+    const origins: ObjectOrigin[] = [];
+    for (const member of membersOf(file)) origins.push(await originOfObject(partsOfBytes(member)));
     if (origins.includes('foreign')) return 'foreign';
     return origins.includes('kcc') ? 'kcc' : 'stateless';
   }
   // ET_REL only: shared libraries and executables are no part of the version.
-  if (file.length >= 64 && file.readUInt16LE(16) !== 1) return 'other';
-  return originOfObject(file);
+  if (start.length >= 64 && start.readUInt16LE(16) !== 1) return 'other';
+  return originOfObject(read);
 }

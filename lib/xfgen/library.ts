@@ -5,6 +5,7 @@ import { basename, dirname, join } from 'node:path';
 import { KitsuneError } from '../support/errors.js';
 import { makeTemporaries, pendingOutput, reasonOf } from '../support/files.js';
 import { run } from '../support/processes.js';
+import { thisProcess } from '../support/this-process.js';
 import { cannotWrite, compilerFailed } from '../support/transformer-errors.js';
 
 /** The DT_NEEDED entry that the runtime replaces by the new version's path (docs/internals.md, "Transformers"). */
@@ -37,16 +38,17 @@ export function splitWords(text: string): string[] {
 /** Compiles and links. The library appears whole, or not at all. */
 export async function buildLibrary(options: LibraryOptions): Promise<void> {
   const { output, include, environment } = options;
+  const caller = thisProcess();
   const cc = splitWords(environment.CC ?? '').length > 0 ? splitWords(environment.CC ?? '') : ['cc'];
   // kcc would make a version of it: the compiler behind it does.
   const compiler =
     basename(cc[0] ?? '') === 'kcc' || basename(cc[0] ?? '') === 'kcc.js'
       ? splitWords(environment.KCC_CC ?? 'cc')
       : cc;
-  const temporaries = makeTemporaries('kitsune-xfgen-');
-  const source = temporaries.path('transformers.c');
-  const empty = temporaries.path('empty.c');
-  const placeholder = temporaries.path('new-version.so');
+  const temporaries = makeTemporaries('kitsune-xfgen-', caller);
+  const source = await temporaries.path('transformers.c');
+  const empty = await temporaries.path('empty.c');
+  const placeholder = await temporaries.path('new-version.so');
   try {
     writeFileSync(source, options.source);
     writeFileSync(empty, '');
@@ -64,7 +66,7 @@ export async function buildLibrary(options: LibraryOptions): Promise<void> {
     '-o',
     placeholder,
   ]);
-  const pending = pendingOutput(output);
+  const pending = await pendingOutput(output, caller);
   try {
     await compile(compiler, [
       '-std=gnu11',
@@ -84,9 +86,9 @@ export async function buildLibrary(options: LibraryOptions): Promise<void> {
       '-Wl,-z,lazy',
     ]);
     chmodSync(pending.path, 0o755);
-    pending.commit();
+    await pending.commit();
   } catch (e) {
-    pending.discard();
+    await pending.discard();
     throw e;
   }
 }

@@ -13,11 +13,11 @@ const sources: Sources = {
 
 const run = (directory: string, ...args: string[]) => call(kcc, args, directory);
 
-test('--typesfile-out writes the summary of the object beside it', () => {
+test('--typesfile-out writes the summary of the object beside it', async () => {
   const directory = makeDirectory(sources);
   const result = run(directory, '--doktsavetypes', '--typesfile-out=a.ktt', '-c', 'src/a.c', '-o', 'a.o');
   assert.equal(result, { status: 0, stdout: '', stderr: '' });
-  const summary = readTypesSection(join(directory, 'a.o'));
+  const summary = await readTypesSection(join(directory, 'a.o'));
   assert.ok(summary && summary.length > 0);
   assert.is(textOf(directory, 'a.ktt'), summary.toString('utf8'));
   assert.ok(summary.includes('KTSUMM\r\n'));
@@ -39,27 +39,28 @@ test('the type summary is in the object and is not loaded at run time', () => {
   );
 });
 
-test('registrations survive ar, ld -r and mv', () => {
+test('registrations survive ar, ld -r and mv', async () => {
   const directory = makeDirectory(sources);
   run(directory, '-c', 'src/a.c', '-o', 'a.o');
   run(directory, '-c', 'stateless.c');
   call('ld', ['-r', 'a.o', 'stateless.o', '-o', 'both.o'], directory);
   call('ar', ['rcs', 'lib.a', 'a.o', 'stateless.o'], directory);
   call('mv', ['a.o', 'moved.o'], directory);
-  for (const file of ['both.o', 'lib.a', 'moved.o']) assert.is(originOf(join(directory, file)), 'kcc', file);
+  for (const file of ['both.o', 'lib.a', 'moved.o'])
+    assert.is(await originOf(join(directory, file)), 'kcc', file);
 });
 
-test('an object of another compiler is foreign if it holds state, and stateless if not', () => {
+test('an object of another compiler is foreign if it holds state, and stateless if not', async () => {
   const directory = makeDirectory({ ...sources, 'text.txt': 'not an object' });
   call('gcc', ['-c', 'src/a.c', '-o', 'a.o'], directory);
   call('gcc', ['-c', 'stateless.c'], directory);
   call('gcc', ['-shared', '-fPIC', 'src/a.c', '-o', 'liba.so'], directory);
   call('ar', ['rcs', 'lib.a', 'stateless.o', 'a.o'], directory);
-  assert.is(originOf(join(directory, 'a.o')), 'foreign');
-  assert.is(originOf(join(directory, 'lib.a')), 'foreign');
-  assert.is(originOf(join(directory, 'stateless.o')), 'stateless');
+  assert.is(await originOf(join(directory, 'a.o')), 'foreign');
+  assert.is(await originOf(join(directory, 'lib.a')), 'foreign');
+  assert.is(await originOf(join(directory, 'stateless.o')), 'stateless');
   for (const file of ['liba.so', 'text.txt', 'none.o'])
-    assert.is(originOf(join(directory, file)), 'other', file);
+    assert.is(await originOf(join(directory, file)), 'other', file);
 });
 
 test('keys name the file as given; --kitsune-root makes those of absolute paths', () => {

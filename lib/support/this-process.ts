@@ -1,0 +1,92 @@
+/** The caller that is this process. */
+
+import {
+  appendFileSync,
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import type { Caller, FileKind } from './caller.js';
+import { onExit, run } from './processes.js';
+import { writeAll } from './terminal.js';
+
+function kindOf(path: string): FileKind {
+  try {
+    return statSync(path).isFile() ? 'file' : 'other';
+  } catch {
+    return 'none';
+  }
+}
+
+function readPart(path: string, offset: number, length: number): Buffer {
+  const descriptor = openSync(path, 'r');
+  try {
+    const buffer = Buffer.alloc(length);
+    let got = 0;
+    while (got < length) {
+      const n = readSync(descriptor, buffer, got, length - got, offset + got);
+      if (n === 0) break;
+      got += n;
+    }
+    return buffer.subarray(0, got);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** This process; its environment and directory are those of now. */
+export function thisProcess(): Caller {
+  let input: Buffer | undefined;
+  return {
+    environment: process.env,
+    directory: process.cwd(),
+    pid: process.pid,
+    terminal: process.stderr.isTTY === true,
+    run,
+    become: async (command, args) => (await run(command, args)).status,
+    kindOf: async (path) => kindOf(path),
+    realPath: async (path) => realpathSync(path),
+    read: async (path, offset, length) =>
+      offset === undefined || length === undefined ? readFileSync(path) : readPart(path, offset, length),
+    write: async (path, bytes) => writeFileSync(path, bytes),
+    patch: async (path, patches) => {
+      const descriptor = openSync(path, 'r+');
+      try {
+        for (const { offset, bytes } of patches) writeSync(descriptor, bytes, 0, bytes.length, offset);
+      } finally {
+        closeSync(descriptor);
+      }
+    },
+    move: async (from, to) => renameSync(from, to),
+    remove: async (path) => {
+      try {
+        unlinkSync(path);
+      } catch {
+        // It was not written, or is in its place already.
+      }
+    },
+    makePrivateDirectory: async (prefix) => mkdtempSync(prefix),
+    removeAtExit: (path) => onExit(() => rmSync(path, { recursive: true, force: true })),
+    standardInput: async () => {
+      input ??= readFileSync(0);
+      return input;
+    },
+    print: writeAll,
+    append: (path, text) => {
+      try {
+        appendFileSync(path, text);
+      } catch {
+        // As promised.
+      }
+    },
+  };
+}

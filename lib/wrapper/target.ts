@@ -1,0 +1,41 @@
+/** The target machine that a command line compiles for, as the compiler names it. */
+
+import { type CompilerContext, runCompiler } from './compiler.js';
+
+/** In a process that compiles many files most are for one target. Bounded, as options differ from file to file in odd builds. */
+const known = new Map<string, string>();
+const mostKnown = 256;
+
+/** What decides the answer of the compiler of that name. */
+function keyOf({ caller, compiler }: CompilerContext, options: readonly string[]): string {
+  const { PATH, GCC_EXEC_PREFIX, COMPILER_PATH } = caller.environment;
+  const directory = [compiler.command, ...compiler.prefix].some((w) => /^[^-/].*\/|^\.\.?\//.test(w))
+    ? caller.directory
+    : '';
+  return JSON.stringify([
+    compiler.command,
+    compiler.prefix,
+    directory,
+    PATH,
+    GCC_EXEC_PREFIX,
+    COMPILER_PATH,
+    options.filter((w) => !w.startsWith('-W') && !w.startsWith('-O')),
+  ]);
+}
+
+/** The target, `-dumpmachine`. Rejects if the compiler can't be started. */
+export async function targetOf(context: CompilerContext, options: readonly string[]): Promise<string> {
+  const key = keyOf(context, options);
+  const answer = known.get(key);
+  if (answer !== undefined) return answer;
+  const result = await runCompiler(context, [...options, '-dumpmachine'], {
+    stdout: 'pipe',
+    stderr: 'ignore',
+  });
+  const target = result.stdout.toString().trim();
+  if (result.status === 0) {
+    if (known.size >= mostKnown) known.clear();
+    known.set(key, target);
+  }
+  return target;
+}
