@@ -1,6 +1,7 @@
 /** `kitsune-xfgen`: transformers from one version of a program to the next. */
 
 import { readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
 import { readVersion } from '../model/version.js';
 import { type Diagnostic, KitsuneError } from '../support/errors.js';
@@ -11,6 +12,7 @@ import { cannotWrite, noBuildId, usageError } from '../support/transformer-error
 import { findInstallation } from '../wrapper/installation.js';
 import { loadXf } from '../xf/load.js';
 import { emptyXfFile } from '../xf/syntax.js';
+import { writeBuildFiles } from '../xfgen/dependencies.js';
 import { generateC } from '../xfgen/generate.js';
 import { buildLibrary, compileFlags, libraryPath } from '../xfgen/library.js';
 import { type Plan, planUpdate } from '../xfgen/plan.js';
@@ -34,6 +36,9 @@ interface Options {
   skeletonFile?: string;
   json?: boolean;
   zeroNewFields?: boolean;
+  depfile?: string;
+  deptarget?: string;
+  stamp?: string;
   cflags?: boolean;
 }
 
@@ -70,6 +75,15 @@ The original's order is understood as well: ${name} out.c old.ktt new.ktt [rules
   )
   .addOption(new Option('--skeleton-file <file>').hideHelp())
   .option('--zero-new-fields', 'new fields without a rule are zero (in variables: as initialised)')
+  .option('--depfile <file>', 'with --shared: write what the library depends on, in the format of make')
+  .option(
+    '--deptarget <name>',
+    'what the dependency file says is made (default: the stamp, else the library)',
+  )
+  .option(
+    '--stamp <file>',
+    'with --shared: write the path of the library there; the one that it named before is removed',
+  )
   .option('--json', 'print the report as JSON')
   .option('--cflags', 'print the compiler flags for generated C, then stop')
   .addHelpText(
@@ -127,7 +141,7 @@ export function arrange(positional: readonly string[], output: string | undefine
   };
 }
 
-function readBoth(inputs: Inputs): { plan: (zero: boolean) => Plan } {
+function readBoth(inputs: Inputs): { plan: (zero: boolean) => Plan; rules: readonly string[] } {
   const errors: Diagnostic[] = [];
   const attempt = <T>(read: () => T): T | undefined => {
     try {
@@ -141,9 +155,12 @@ function readBoth(inputs: Inputs): { plan: (zero: boolean) => Plan } {
   const old = attempt(() => readVersion(inputs.old));
   const next = attempt(() => readVersion(inputs.new));
   const { rules } = inputs;
-  const xf = rules === undefined ? emptyXfFile : attempt(() => loadXf(rules));
+  const xf = rules === undefined ? { ...emptyXfFile, files: [] } : attempt(() => loadXf(rules));
   if (old === undefined || next === undefined || xf === undefined) throw new KitsuneError(errors);
-  return { plan: (zero) => planUpdate(old, next, xf, { zeroNewFields: zero }) };
+  return {
+    plan: (zero) => planUpdate(old, next, xf, { zeroNewFields: zero }),
+    rules: xf.files,
+  };
 }
 
 async function main(positional: readonly string[], options: Options): Promise<Status> {
@@ -157,7 +174,8 @@ async function main(positional: readonly string[], options: Options): Promise<St
       usageError(`--report takes \`=html\` or nothing, not \`${options.reportFormat}\``),
     );
   const inputs = arrange(positional, options.output);
-  const plan = readBoth(inputs).plan(options.zeroNewFields ?? false);
+  const read = readBoth(inputs);
+  const plan = read.plan(options.zeroNewFields ?? false);
   printDiagnostics(name, plan.warnings);
   const status = plan.problems.length > 0 ? Status.rulesMissing : Status.complete;
   const skeleton = options.skeleton === true || options.skeletonFile !== undefined;
@@ -190,7 +208,9 @@ async function main(positional: readonly string[], options: Options): Promise<St
     if (newId === undefined) throw new KitsuneError(noBuildId(inputs.new, 'new'));
     const output = options.output ?? libraryPath(inputs.new, buildId);
     const source = generateC(plan, { fileName: 'transformers.c', oldBuildId: buildId, newBuildId: newId });
-    await buildLibrary({ source, output, include, environment: process.env });
+    const quoteFolders = [...new Set(read.rules.map((file) => dirname(file)))];
+    const headers = await buildLibrary({ source, output, include, quoteFolders, environment: process.env });
+    await writeBuildFiles(options, output, [inputs.old, inputs.new, ...read.rules, ...headers]);
     return status;
   }
   await writeOutput(inputs.output, generateC(plan, { fileName: inputs.output ?? 'transformers.c' }));

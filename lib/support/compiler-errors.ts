@@ -12,7 +12,7 @@ export const unknownOption = (option: string): Diagnostic => ({
   severity: 'error',
   message: `unknown option, or a value it can't have: ${option}`,
   remedy:
-    'kcc knows --kitsune-root=DIR, --kitsune-namespace=NS, --kitsune-dump=model|source|registrations|plan and --kitsune-functions=taken|all.',
+    'kcc knows --kitsune-root=DIR, --kitsune-namespace=NS, --kitsune-home=PREFIX, --kitsune-dump=model|source|registrations|plan, --kitsune-functions=taken|all and --kitsune-print=version|include|library|driver|doupd|cmake|make|pkgconfig.',
 });
 
 export const compilerNotStarted = (command: string, reason: string): Diagnostic => ({

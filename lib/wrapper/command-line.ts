@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { languageOfSuffix, matchOption, type OptionEffect, type OptionSpec } from './options.js';
+import { type Printable, printable } from './print.js';
 
 /** One option or input of the command line, with the words it was written in. */
 export type Token =
@@ -24,6 +25,9 @@ export type Mode = 'link' | 'compile' | 'assemble' | 'preprocess' | 'depend' | '
 /** kcc's own options and the original's. */
 export interface KitsuneOptions {
   readonly root?: string;
+  /** The prefix of the installation, as KITSUNE_HOME. */
+  readonly home?: string;
+  readonly print?: Printable;
   readonly namespace?: string;
   readonly dump?: DumpKind;
   readonly functions: 'taken' | 'all';
@@ -150,12 +154,15 @@ function takeKitsuneOption(word: string, into: KitsuneBuilder): boolean {
   }
   if (!word.startsWith('--kitsune-')) return false;
   if (name === '--kitsune-root' && value) options.root = value;
+  else if (name === '--kitsune-home' && value) options.home = value;
   else if (name === '--kitsune-namespace' && value) options.namespace = value;
   else if (name === '--kitsune-functions' && (value === 'taken' || value === 'all'))
     options.functions = value;
   else {
     const dump = name === '--kitsune-dump' ? dumpKinds.find((k) => k === value) : undefined;
+    const print = name === '--kitsune-print' ? printable.find((p) => p === value) : undefined;
     if (dump) options.dump = dump;
+    else if (print) options.print = print;
     else into.unknown.push(word);
   }
   return true;

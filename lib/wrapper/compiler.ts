@@ -30,16 +30,23 @@ const resolveCommand = async (command: string, caller: Caller): Promise<string> 
   return command;
 };
 
-/** The compiler that `KCC_CC` names (it may hold several words), by default gcc. */
-export async function findCompiler(caller: Caller): Promise<Compiler> {
-  const words = (caller.environment.KCC_CC ?? '').trim().split(/\s+/).filter(Boolean);
+/** Commands that stand in front of a compiler. */
+export const compilerLaunchers = /^(?:ccache|distcc|sccache|icecc|buildcache)$/;
+
+/** The compiler: `launched` if kcc stands in front of one, else what `KCC_CC` names (it may hold several words), by default gcc. */
+export async function findCompiler(caller: Caller, launched?: readonly string[]): Promise<Compiler> {
+  const words = launched ?? (caller.environment.KCC_CC ?? '').trim().split(/\s+/).filter(Boolean);
   const [command = 'gcc', ...prefix] = words;
   const last = [command, ...prefix].findLast((w) => !w.startsWith('-')) ?? command;
   const name = basename(last);
   const real = name === 'cc' ? basename(await resolveCommand(last, caller)) : name;
-  const launcher = /^(?:ccache|distcc|sccache|icecc|buildcache)$/;
   const family = real.includes('clang') ? 'clang' : 'gcc';
-  return { command, prefix, family, wantsFiles: family === 'clang' || launcher.test(basename(command)) };
+  return {
+    command,
+    prefix,
+    family,
+    wantsFiles: family === 'clang' || compilerLaunchers.test(basename(command)),
+  };
 }
 
 /** Above this many bytes the words go through an @file: the system limits a command line to some 2 MB, environment included. */

@@ -29,11 +29,26 @@ export function findInstallation(
   const home = environment.KITSUNE_HOME;
   const built = home ? resolve(directory, home) : join(packageRoot, 'build');
   return {
-    include: home
-      ? firstExisting(join(built, 'include', 'kitsune'), join(built, 'include'))
-      : join(packageRoot, 'runtime', 'include'),
-    library: join(built, 'lib', 'libkitsune.a'),
+    include: home ? headersOf(built, exists) : headersHere,
+    library: libraryOf(built, exists),
     driver: firstExisting(join(built, 'bin', 'kitsune-driver'), join(built, 'bin', 'driver')),
     doupd: firstExisting(join(built, 'bin', 'kitsune-doupd'), join(built, 'bin', 'doupd')),
   };
 }
+
+const headersHere = join(packageRoot, 'runtime', 'include');
+
+type Exists = (path: string) => boolean;
+
+/** The headers of a prefix; a build directory has none of its own. */
+const headersOf = (prefix: string, exists: Exists): string =>
+  [join(prefix, 'include', 'kitsune'), join(prefix, 'include')].find((d) => exists(join(d, 'kitsune.h'))) ??
+  headersHere;
+
+/** What `cmake --install` may call the folder of libraries, by system and prefix. */
+const libraryFolders = ['lib', 'lib64', ...['x86_64', 'aarch64', 'riscv64'].map((m) => `lib/${m}-linux-gnu`)];
+
+const libraryOf = (prefix: string, exists: Exists): string => {
+  const places = libraryFolders.map((folder) => join(prefix, folder, 'libkitsune.a'));
+  return places.find(exists) ?? (places[0] as string);
+};

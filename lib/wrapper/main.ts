@@ -12,19 +12,22 @@ import { type CompileContext, compileFile } from './compile.js';
 import { becomeCompiler, type CompilerContext, findCompiler, runCompiler } from './compiler.js';
 import { askAhead } from './facts.js';
 import { findInstallation, type Installation } from './installation.js';
+import { readLaunch } from './launch.js';
 import { type LinkContext, link } from './link.js';
 import { appendLog } from './log.js';
 import { finishObjectFile } from './object-files.js';
 import { plan } from './plan.js';
+import { partOf } from './print.js';
 import type { Plan, Word } from './steps.js';
 
 /** Runs kcc for its caller. Returns the exit status, which is the compiler's; 1 for kcc's own errors. */
 export async function runKcc(argv: readonly string[], caller: Caller = thisProcess()): Promise<number> {
   try {
-    const invocation = await readInvocation(argv, caller);
+    const launched = readLaunch(argv);
+    const invocation = await readInvocation(launched?.argv ?? argv, caller);
     const context: CompilerContext = {
       caller,
-      compiler: await findCompiler(caller),
+      compiler: await findCompiler(caller, launched?.compiler),
       temporaries: makeTemporaries('kcc-', caller),
     };
     if (caller.environment.KCC_OFF === '1') {
@@ -32,10 +35,17 @@ export async function runKcc(argv: readonly string[], caller: Caller = thisProce
       return await becomeCompiler(context, invocation.original);
     }
     const { family } = context.compiler;
-    const { planned, installation } = await askAhead(caller, ({ exists }) => {
-      const installation = findInstallation(caller.environment, exists, caller.directory);
-      return { planned: plan(invocation, { installation, family, exists }), installation };
+    const { home, print } = invocation.kitsune;
+    const { planned, installation, answer } = await askAhead(caller, ({ exists }) => {
+      const environment = home === undefined ? caller.environment : { KITSUNE_HOME: home };
+      const installation = findInstallation(environment, exists, caller.directory);
+      const planned = plan(invocation, { installation, family, exists });
+      return { planned, installation, answer: print && partOf(installation, print, exists) };
     });
+    if (answer !== undefined) {
+      caller.print(1, `${answer}\n`);
+      return 0;
+    }
     if (invocation.kitsune.dump === 'plan') {
       caller.print(1, `${JSON.stringify(planned, undefined, 2)}\n`);
       return 0;

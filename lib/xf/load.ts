@@ -20,8 +20,13 @@ export function transformsFolder(): string {
   }
 }
 
+/** Rules, and the files that they were read from. */
+export interface LoadedXf extends XfFile {
+  readonly files: readonly string[];
+}
+
 /** The file with everything it uses, used files first. Throws a `KitsuneError` with all errors of all of them. */
-export function loadXf(path: string): XfFile {
+export function loadXf(path: string): LoadedXf {
   const errors: Diagnostic[] = [];
   const seen = new Set<string>();
   const parts: XfFile[] = [];
@@ -55,6 +60,7 @@ export function loadXf(path: string): XfFile {
   if (errors.length > 0) throw new KitsuneError(errors);
   return {
     file: path,
+    files: [...seen],
     headers: parts.flatMap((p) => p.headers),
     rules: parts.flatMap((p) => p.rules),
     uses: parts.flatMap((p) => p.uses),

@@ -1,12 +1,13 @@
 /** Compiles generated C to the transformer library of a version pair. */
 
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { KitsuneError } from '../support/errors.js';
 import { makeTemporaries, pendingOutput, reasonOf } from '../support/files.js';
 import { run } from '../support/processes.js';
 import { thisProcess } from '../support/this-process.js';
 import { cannotWrite, compilerFailed } from '../support/transformer-errors.js';
+import { readDependencies } from './dependencies.js';
 
 /** The DT_NEEDED entry that the runtime replaces by the new version's path (docs/internals.md, "Transformers"). */
 export const neededPlaceholder = `kitsune-new-version-${'x'.repeat(1000)}`;
@@ -19,6 +20,8 @@ export function libraryPath(newVersion: string, oldBuildId: string): string {
 export interface LibraryOptions {
   readonly source: string;
   readonly output: string;
+  /** Where `#include "..."` in the rules looks first: the folders of their files. */
+  readonly quoteFolders: readonly string[];
   /** Directory of kitsune_pair.h. */
   readonly include: string;
   readonly environment: NodeJS.ProcessEnv;
@@ -35,8 +38,8 @@ export function splitWords(text: string): string[] {
   );
 }
 
-/** Compiles and links. The library appears whole, or not at all. */
-export async function buildLibrary(options: LibraryOptions): Promise<void> {
+/** Compiles and links. The library appears whole, or not at all. Returns the headers that it was made of, system headers aside. */
+export async function buildLibrary(options: LibraryOptions): Promise<readonly string[]> {
   const { output, include, environment } = options;
   const caller = thisProcess();
   const cc = splitWords(environment.CC ?? '').length > 0 ? splitWords(environment.CC ?? '') : ['cc'];
@@ -49,6 +52,7 @@ export async function buildLibrary(options: LibraryOptions): Promise<void> {
   const source = await temporaries.path('transformers.c');
   const empty = await temporaries.path('empty.c');
   const placeholder = await temporaries.path('new-version.so');
+  const dependencies = await temporaries.path('transformers.d');
   try {
     writeFileSync(source, options.source);
     writeFileSync(empty, '');
@@ -74,10 +78,14 @@ export async function buildLibrary(options: LibraryOptions): Promise<void> {
       '-g',
       ...splitWords(environment.CPPFLAGS ?? ''),
       ...splitWords(environment.CFLAGS ?? ''),
+      ...options.quoteFolders.map((folder) => `-iquote${folder}`),
       `-I${include}`,
       '-DKITSUNE_TRANSFORMER_LIBRARY=1',
       '-fPIC',
       '-shared',
+      '-MMD',
+      '-MF',
+      dependencies,
       source,
       '-o',
       pending.path,
@@ -87,6 +95,7 @@ export async function buildLibrary(options: LibraryOptions): Promise<void> {
     ]);
     chmodSync(pending.path, 0o755);
     await pending.commit();
+    return readDependencies(readFileSync(dependencies, 'utf8'), new Set([source]));
   } catch (e) {
     await pending.discard();
     throw e;

@@ -1,0 +1,15 @@
+# The version of the npm package or clone that this file is part of, for find_package(Kitsune VERSION).
+# (An installed prefix has a file of its own.) As everywhere before 1.0, releases with the same minor number are compatible.
+file(READ "${CMAKE_CURRENT_LIST_DIR}/../package.json" _kitsune_package)
+string(REGEX MATCH "\"version\": *\"([0-9]+)[.]([0-9]+)[.]([0-9]+)" _kitsune_match "${_kitsune_package}")
+set(PACKAGE_VERSION "${CMAKE_MATCH_1}.${CMAKE_MATCH_2}.${CMAKE_MATCH_3}")
+set(_kitsune_series "${CMAKE_MATCH_1}.${CMAKE_MATCH_2}")
+set(PACKAGE_VERSION_COMPATIBLE FALSE)
+if(NOT PACKAGE_VERSION VERSION_LESS PACKAGE_FIND_VERSION AND PACKAGE_FIND_VERSION_MAJOR STREQUAL CMAKE_MATCH_1)
+  if(PACKAGE_FIND_VERSION_COUNT LESS 2 OR "${PACKAGE_FIND_VERSION_MAJOR}.${PACKAGE_FIND_VERSION_MINOR}" STREQUAL _kitsune_series)
+    set(PACKAGE_VERSION_COMPATIBLE TRUE)
+  endif()
+endif()
+if(PACKAGE_FIND_VERSION VERSION_EQUAL PACKAGE_VERSION)
+  set(PACKAGE_VERSION_EXACT TRUE)
+endif()
