@@ -248,6 +248,10 @@ export function resolveRules(xf: XfFile, oldView: View, newView: View, errors: D
   return resolved;
 }
 
+function isUntagged(node: Node): node is AggregateNode {
+  return (node.kind === 'struct' || node.kind === 'union') && node.type.tag === undefined;
+}
+
 /** Collects the `annotate` items for one version; places that this version has not are no error if the other has them. */
 export function outsideAnnotations(
   xf: XfFile,
@@ -263,8 +267,16 @@ export function outsideAnnotations(
     };
     if (anchor.kind === 'variable') {
       const found = findByKey(view.version.variables, anchor);
-      if (found.length === 0 || steps.length > 0) missed.add(index);
-      else for (const v of found) put(variables, v.key);
+      const [step] = steps;
+      if (steps.length === 0) for (const v of found) put(variables, v.key);
+      // A field of an untagged struct: its type belongs to the variable alone.
+      const owners = found.flatMap((v) => {
+        const node = elementOf(view.variableNode(v).node);
+        if (steps.length !== 1 || step?.kind !== 'field' || !isUntagged(node)) return [];
+        return findField(view, node, step.name) === undefined ? [] : [`${node.id}.${step.name}`];
+      });
+      for (const owner of owners) put(fields, owner);
+      if (found.length === 0 || (steps.length > 0 && owners.length === 0)) missed.add(index);
       return;
     }
     let hit = false;

@@ -41,6 +41,26 @@ void stacks_return_to_old(int code);
 struct kt_extent stacks_other(void);
 void stacks_release_other(void);
 
+/* Makes the calling thread's record. Returns 0 or an errno. */
+int threads_adopt_main(void);
+int threads_create(pthread_t *handle, const pthread_attr_t *attributes, void *(*start)(void *),
+                   void *argument);
+struct kt_thread *threads_self(void);
+void threads_park(void);
+void threads_order(struct kt_thread *thread, enum kt_thread_order order);
+void threads_await_event(uint32_t seen, uint64_t ns);
+int threads_is_gone(struct kt_thread *thread);
+/* The set of threads does not change between these two: around fork(). */
+void threads_lock(void);
+void threads_unlock(void);
+/* In a forked child: only the calling thread is left. */
+void threads_after_fork(void);
+
+/* wakers.c */
+void wakers_wake(struct kt_thread *thread);
+void wakers_wake_main(void);
+void wakers_after_fork(void);
+
 int forks_register(void (*prepare)(void), void (*parent)(void), void (*child)(void));
 /* Installs what runs the registered handlers of fork(), and `in_child` before them in the child. */
 void forks_install(void (*in_child)(void));

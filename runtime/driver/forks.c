@@ -31,15 +31,19 @@ static void run_prepare(void) {
     for (struct kt_fork_entry *e = driver_state->forks; e; e = e->next)
         if (e->prepare)
             e->prepare();
+    threads_lock();
 }
 
 static void run_parent(void) {
+    threads_unlock();
     for (struct kt_fork_entry *e = driver_state->first_fork; e; e = e->previous)
         if (e->parent)
             e->parent();
 }
 
 static void run_child(void) {
+    threads_unlock();
+    threads_after_fork();
     own_child();
     for (struct kt_fork_entry *e = driver_state->first_fork; e; e = e->previous)
         if (e->child)

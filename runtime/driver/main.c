@@ -29,6 +29,9 @@ static const struct {
 #undef KT_ERROR
 };
 
+static void do_nothing(void) {
+}
+
 /* What every runtime meets; found by constructors through its name. */
 __attribute__((visibility("default"))) struct kt_host kt_driver_host = {
     .magic = KT_HOST_MAGIC,
@@ -42,6 +45,15 @@ __attribute__((visibility("default"))) struct kt_host kt_driver_host = {
     .register_exit = exits_register,
     .register_fork = forks_register,
     .write_record = record_write,
+    .create_thread = threads_create,
+    .this_thread = threads_self,
+    .park = threads_park,
+    .order = threads_order,
+    .await_event = threads_await_event,
+    .thread_is_gone = threads_is_gone,
+    .wake_thread = wakers_wake,
+    .wake_main_thread = wakers_wake_main,
+    .do_nothing = do_nothing,
 };
 
 void driver_complain(int code, ...) {
@@ -186,6 +198,10 @@ int main(int argc, char **argv) {
         return 1;
     }
     kt_driver_host.state = driver_state;
+    if ((error = threads_adopt_main())) {
+        driver_complain(6005, strerror(error));
+        return 1;
+    }
     if (updatable) {
         record_find_directory();
         if (!options.quiet) {

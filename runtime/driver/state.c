@@ -14,7 +14,7 @@
 
 #include "driver.h"
 
-enum { REGION_BYTES = 8 << 20 }; /* reserved, not used: pages come with their first use */
+enum { REGION_BYTES = 64 << 20 }; /* reserved, not used: pages come with their first use */
 
 struct kt_state *driver_state;
 static size_t used; /* by the thread that starts or updates only */

@@ -14,12 +14,14 @@
 #define KITSUNE_HOST_H
 
 #include <limits.h>
+#include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define KT_HOST_MAGIC UINT64_C(0x31454e5553544b7f) /* "\x7fKTSUNE1" */
-#define KT_HOST_ABI 1u
+#define KT_HOST_ABI 2u
 
 struct link_map;
 struct kt_registered_var;
@@ -131,6 +133,7 @@ struct kt_handover {
 
     /* CLOCK_MONOTONIC, nanoseconds. 0: did not happen. */
     uint64_t requested_ns, entered_ns, verified_ns, loaded_ns, started_ns, deadline_ns;
+    uint64_t quiet_ns; /* all threads are at rest */
 };
 
 enum kt_exit_kind { KT_EXIT_ATEXIT, KT_EXIT_CXA, KT_EXIT_ON_EXIT, KT_EXIT_QUICK };
@@ -181,6 +184,63 @@ enum kt_fault {
     KT_FAULT_MIGRATE,
     KT_FAULT_COMMIT,
     KT_FAULT_COUNT
+};
+
+/*
+ * Threads. Each one that the program creates starts in a function of the driver, which calls the
+ * program's; so it can leave the frames of one version and begin again in the next, and stays the
+ * same thread: handle, thread id, storage, stack, name and signal mask.
+ */
+enum kt_thread_state {
+    KT_THREAD_FREE,    /* the record is to be used again */
+    KT_THREAD_RUNNING, /* also: created, not yet begun */
+    KT_THREAD_PARKED,  /* at an update point, or before its start; waits for an order */
+    KT_THREAD_LEAVING, /* its function has ended; destructors of its storage may still run */
+};
+
+/* What a parked thread is to do. */
+enum kt_thread_order {
+    KT_ORDER_NONE,
+    KT_ORDER_CALL,    /* `call`, then go on waiting */
+    KT_ORDER_RESUME,  /* return from the update point */
+    KT_ORDER_RESTART, /* leave all frames, begin again with `start` and `argument` */
+    KT_ORDER_END,     /* leave all frames and end */
+};
+
+/* One thread. In the driver's state, used again when it has ended. What says nothing else is
+ * written by the thread itself, or by the one that updates while it is parked. */
+struct kt_thread {
+    uint64_t size;
+    struct kt_thread *next; /* all records; none is ever taken out */
+    uint32_t state;         /* enum kt_thread_state, atomic */
+    uint32_t order;         /* enum kt_thread_order, atomic, a futex; by the one that updates */
+    int32_t tid;            /* 0: has not begun */
+    uint32_t updating;      /* in the new version, and not yet at the point that it left from */
+    pthread_t handle;
+    void *(*start)(void *);
+    void *argument;
+    const char *point;        /* the update point it was last seen at (atomic), or NULL */
+    char left[KT_POINT_TEXT]; /* the update point it left from; "" before its start */
+
+    void (*call)(struct kt_thread *thread, void *argument);
+    void *call_argument;
+
+    /* The condition that it waits for, atomic; `waking` while another thread uses them: they stay
+     * valid until it is 0 again. */
+    pthread_cond_t *condition;
+    pthread_mutex_t *mutex;
+    uint32_t waking;
+    uint32_t unblocked;       /* calls that gave way to an update since the last update point */
+    void (*callback)(void *); /* unblocks it when an update is requested, or NULL */
+    void *callback_argument;
+
+    struct kt_extent frames; /* of its stack, what the program uses: from the deepest point to the
+                                driver's frame; lo is known when parked */
+    struct kt_notes *notes;  /* its noted locals, when parked */
+    struct kt_extent saved;  /* the part of the stack that holds them, and its copy */
+    char *saved_copy;
+    sigset_t mask; /* when parked: its own */
+    sigjmp_buf restart;
 };
 
 /*
@@ -238,6 +298,14 @@ struct kt_state {
     int32_t timer;
     uint32_t timer_exists;
     uint32_t timer_pid; /* timers are not inherited by fork */
+
+    /* Threads. */
+    struct kt_thread *threads;     /* all records, the main thread's among them */
+    struct kt_thread *main_thread; /* NULL in a child that another thread forked */
+    uint32_t threaded;             /* the program has created a thread */
+    uint32_t stopping;             /* threads park at their next update point; atomic */
+    uint32_t thread_events;        /* counts what threads do in an update; atomic, a futex */
+    int32_t waker_tid;             /* of the thread that wakes the main thread, 0: none */
 };
 
 struct kt_host {
@@ -262,6 +330,28 @@ struct kt_host {
     int (*register_fork)(void (*prepare)(void), void (*parent)(void), void (*child)(void));
     /* Writes the process's record anew: 0 or -1. Async-signal-safe. */
     int (*write_record)(void);
+
+    /* As pthread_create(). */
+    int (*create_thread)(pthread_t *handle, const pthread_attr_t *attributes,
+                         void *(*start)(void *), void *argument);
+    /* The record of the calling thread; NULL if the program did not create it. Async-signal-safe.
+     */
+    struct kt_thread *(*this_thread)(void);
+    /* The calling thread waits for orders; returns on KT_ORDER_RESUME. */
+    void (*park)(void);
+    /* Gives an order to a parked thread. KT_ORDER_CALL: returns when it has been carried out. */
+    void (*order)(struct kt_thread *thread, enum kt_thread_order order);
+    /* Waits until thread_events is no longer `seen`, at most `ns` nanoseconds. */
+    void (*await_event)(uint32_t seen, uint64_t ns);
+    /* Whether a thread that is leaving is gone. */
+    int (*thread_is_gone)(struct kt_thread *thread);
+    /* Interrupts what a thread is blocked in: a system call, a condition variable. NULL: starts the
+     * helper that does it for the main thread. Not in a signal handler. */
+    void (*wake_thread)(struct kt_thread *thread);
+    /* Interrupts the main thread. In a signal handler. */
+    void (*wake_main_thread)(void);
+    /* A function that outlasts every version. */
+    void (*do_nothing)(void);
 };
 
 /*

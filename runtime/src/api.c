@@ -8,6 +8,7 @@
  */
 #include "kitsune.h"
 #include "kitsune_pair.h"
+#include "ktthreads.h"
 #include "runtime.h"
 
 typedef void (*kt_any_function)(void);
@@ -21,4 +22,9 @@ const kt_any_function kt_interface[] = {
     (kt_any_function)kitsune_malloc,
     (kt_any_function)kitsune_log,
     (kt_any_function)kitsune_lookup_key_old,
+    /* These also stand in for the standard functions of the same purpose, whatever libraries are
+     * linked before this one. */
+    (kt_any_function)kitsune_pthread_create,
+    (kt_any_function)kitsune_pthread_join,
+    (kt_any_function)kitsune_threads_next,
 };

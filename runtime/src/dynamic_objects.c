@@ -229,9 +229,6 @@ void kt_find_read_only(struct kt_version *version) {
     }
 }
 
-static void nothing(void) {
-}
-
 /*
  * The dynamic linker reads DT_FINI and DT_FINI_ARRAYSZ when it closes an object, from the object's
  * own dynamic section: what it finds there is changed, so that neither dlclose() nor exit runs the
@@ -248,7 +245,7 @@ void kt_disarm_finalizers(struct kt_version *version) {
             continue;
         if (d->d_tag == DT_FINI_ARRAYSZ)
             d->d_un.d_val = 0;
-        else /* added to the load address when it is called */
-            d->d_un.d_ptr = (uintptr_t)nothing - version->map->l_addr;
+        else /* added to the load address when it is called; the image may outlast this version */
+            d->d_un.d_ptr = (uintptr_t)kt_runtime.host->do_nothing - version->map->l_addr;
     }
 }

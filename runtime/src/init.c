@@ -49,7 +49,10 @@ static void on_exit_begins(void) {
 static void run_as_successor(struct kt_handover *handover) {
     kt_runtime.handover = handover;
     kt_runtime.mode = KT_MODE_STARTING;
-    kt_attention = 1;
+    /* The others are parked; threads that this version creates run. */
+    __atomic_store_n(&kt_runtime.state->stopping, 0, __ATOMIC_SEQ_CST);
+    kt_runtime.state->main_thread->updating = 1;
+    kt_refresh_attention();
     kt_enter_phase(KT_FAULT_START);
     kt_migration_begin();
     void (*prestart)(void) = (void (*)(void))dlsym(
@@ -98,6 +101,7 @@ int kitsune_init_inplace(const struct kt_host *host, struct kt_version *version)
     version->digests_end = __stop_kitsune_digests;
     version->pairs = __start_kitsune_pairs;
     version->pairs_end = __stop_kitsune_pairs;
+    kt_refresh_attention();
     version->on_request = kt_on_request;
     version->on_fork_child = kt_on_fork_child;
     version->start = run_as_successor;

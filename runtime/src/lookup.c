@@ -12,6 +12,7 @@
 #include "engine.h"
 #include "keys.h"
 #include "kitsune.h"
+#include "migration.h"
 #include "runtime.h"
 
 enum { MAX_KEY = 4096 };
@@ -20,33 +21,35 @@ static struct kt_version *old_version(void) {
     return kt_runtime.mode == KT_MODE_STARTING ? kt_runtime.handover->old : NULL;
 }
 
-/* `func#name` without file: a noted local or formal. */
-static const struct kt_noted_variable *find_noted(const struct kt_notes *notes, const char *key) {
+/* `func#name` without file: a noted local or formal. Its function, in `func`, and its name. */
+static const char *split_noted(const char *key, char func[1024]) {
     struct kt_key k = kt_key_split(key);
-    char func[1024];
-    if (!k.func || k.file || k.func_length >= sizeof func)
+    if (!k.func || k.file || k.func_length >= 1024)
         return NULL;
     memcpy(func, k.func, k.func_length);
     func[k.func_length] = '\0';
-    return kt_noted_find(notes, func, k.name);
+    return k.name;
 }
 
 void *kt_old_address(const char *key, uint64_t *size) {
     struct kt_version *old = old_version();
     if (!old)
         return NULL;
-    const struct kt_noted_variable *noted = find_noted(old->notes, key);
+    char func[1024];
+    void *address;
+    const char *name = split_noted(key, func);
+    const struct kt_noted_variable *noted = name ? kt_noted_old(func, name, &address) : NULL;
     if (noted) {
         *size = noted->size;
-        return noted->address;
+        return address;
     }
     struct kt_symbols *symbols = kt_symbols(old);
     const struct kt_symbol *s = symbols ? kt_symbol_by_key(symbols, key, KT_SYMBOL_ANY) : NULL;
     if (!s)
         return NULL;
     *size = s->size;
-    if (s->registered && !s->address) /* thread-local: this thread's */
-        return kt_symbol_address(s);
+    if (s->registered && !s->address)
+        return kt_thread_local_old(kt_migrating_thread(), s->registered);
     return (void *)s->address;
 }
 
@@ -58,7 +61,10 @@ KT_PUBLIC void *kitsune_lookup_key_old(const char *key) {
 KT_PUBLIC void *kitsune_lookup_key_new(const char *key) {
     if (!key || kt_runtime.mode == KT_MODE_OUTSIDE)
         return NULL;
-    const struct kt_noted_variable *noted = find_noted(kt_notes_of_this_thread(), key);
+    char func[1024];
+    const char *name = split_noted(key, func);
+    const struct kt_noted_variable *noted =
+        name ? kt_noted_find(kt_notes_of_this_thread(), func, name) : NULL;
     if (noted)
         return noted->address;
     struct kt_symbols *symbols = kt_symbols(kt_runtime.self);

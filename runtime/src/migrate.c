@@ -10,6 +10,7 @@
 #include <dlfcn.h>
 #include <link.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,9 +20,11 @@
 #include "migration.h"
 #include "runtime.h"
 
-enum { MAX_KEY = 4096, MAX_EXCLUDED = KT_MAX_KEPT + 32 };
+enum { MAX_KEY = 4096, MORE_EXCLUDED = 32, EXCLUDED_PER_THREAD = 5 };
 
-/* The migration under way, in the new version. By the main thread only. */
+/* The migration under way, in the new version. By the main thread, then, one at a time, by threads
+ * that migrate locals of theirs as they come back. */
+static pthread_mutex_t turn = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static struct {
     const struct kt_pair *pair;
     struct kt_arena arena;
@@ -33,8 +36,13 @@ static struct {
     bool migrated_since_sweep; /* by a transformer, which may have moved objects */
     struct kt_range
         *excluded; /* in the arena: addresses of memory that is watched must not be found here */
-    size_t n_excluded;
+    size_t n_excluded, excluded_room;
+    const struct kt_thread *thread; /* see kt_migrating_thread() */
 } migration;
+
+const struct kt_thread *kt_migrating_thread(void) {
+    return migration.thread;
+}
 
 const struct kt_pair *kt_current_pair(void) {
     return migration.pair;
@@ -105,7 +113,7 @@ static int choose_pair(struct kt_failure *failure) {
 
 static void exclude(void *context, uintptr_t lo, uintptr_t hi) {
     (void)context;
-    if (hi > lo && migration.n_excluded < MAX_EXCLUDED)
+    if (hi > lo && migration.n_excluded < migration.excluded_room)
         migration.excluded[migration.n_excluded++] = (struct kt_range){lo, hi};
 }
 
@@ -127,8 +135,10 @@ static bool collect_excluded(void) {
     const struct kt_handover *h = kt_runtime.handover;
     struct kt_extent stack = kt_runtime.host->other_stack(), symbols = kt_symbols_extent();
     migration.n_excluded = 0;
+    migration.excluded_room =
+        2 * KT_MAX_KEPT + MORE_EXCLUDED + EXCLUDED_PER_THREAD * kt_threads_count();
     migration.excluded =
-        kt_arena_allocate(&migration.arena, MAX_EXCLUDED * sizeof *migration.excluded);
+        kt_arena_allocate(&migration.arena, migration.excluded_room * sizeof *migration.excluded);
     if (!migration.excluded)
         return false;
     struct kt_extent own = kt_kept_own_memory();
@@ -145,6 +155,7 @@ static bool collect_excluded(void) {
         exclude(NULL, (uintptr_t)n->frames, (uintptr_t)(n->frames + n->frame_capacity));
     if (n && n->variables)
         exclude(NULL, (uintptr_t)n->variables, (uintptr_t)(n->variables + n->variable_capacity));
+    kt_thread_places_visit(exclude, NULL);
     kt_arena_ranges(&migration.arena, exclude, NULL);
     exclude_object(h->old->handle);
     exclude_object(h->transformer_handle);
@@ -186,7 +197,7 @@ static void fail_now(void) {
 void kt_migration_begin(void) {
     static struct kt_failure failure;
     const struct kt_version *old = kt_runtime.handover->old;
-    if (choose_pair(&failure))
+    if (choose_pair(&failure) || kt_thread_places_find(&migration.arena, &failure))
         kt_roll_back(&failure);
     struct kt_engine_config *config = NULL;
     if (collect_excluded())
@@ -320,19 +331,32 @@ KT_PUBLIC int kitsune_migrate_var(const char *name, const char *func, const char
     if (kt_runtime.mode != KT_MODE_STARTING ||
         kt_key_join(key, sizeof key, name, func, file, ns) >= MAX_KEY)
         return 0;
+    pthread_mutex_lock(&turn);
     migration.depth++;
     int migrated = migrate(key, address, size, xform);
     if (--migration.depth == 0)
         kt_engine_drain();
+    pthread_mutex_unlock(&turn);
     return migrated;
 }
 
 static void migrate_automatic(const struct kt_registered_var *v) {
     if (!v->key || !(v->flags & KT_VAR_AUTOMATIC) || (v->flags & KT_VAR_CONST))
         return;
-    void *address = v->flags & KT_VAR_THREAD_LOCAL ? ((void *(*)(void))v->address)() : v->address;
-    if (address)
-        migrate(v->key, address, v->size, kt_written_transformer(v->key));
+    xform_fn_t xform = kt_written_transformer(v->key);
+    if (!(v->flags & KT_VAR_THREAD_LOCAL)) {
+        if (v->address)
+            migrate(v->key, v->address, v->size, xform);
+        return;
+    }
+    migrate(v->key, kt_thread_local_new(NULL, v), v->size, xform);
+    for (struct kt_thread *t = kt_next_parked(NULL); t; t = kt_next_parked(t)) {
+        void *address = kt_thread_local_new(t, v);
+        migration.thread = t;
+        if (address)
+            migrate(v->key, address, v->size, xform);
+    }
+    migration.thread = NULL;
 }
 
 KT_PUBLIC void kitsune_do_automigrate(void) {
@@ -366,16 +390,20 @@ static int audit(struct kt_failure *failure, struct kt_audit *result) {
     return 0;
 }
 
-int kt_migration_finish(struct kt_failure *failure, struct kt_audit *result) {
+int kt_migration_finish(struct kt_failure *failure) {
     int code = 0;
     int error = kt_engine_drain();
     if (!error && (!migration.swept || migration.migrated_since_sweep))
         error = kt_engine_sweep();
+    migration.swept = true;
+    migration.migrated_since_sweep = false;
     const char *message = kt_engine_error(&code);
     if (message)
         return kt_fail_with(failure, code, message);
-    if (error)
-        return kt_fail(failure, KT_MIGRATION_FAILED, strerror(-error));
+    return error ? kt_fail(failure, KT_MIGRATION_FAILED, strerror(-error)) : 0;
+}
+
+int kt_migration_audit(struct kt_failure *failure, struct kt_audit *result) {
     const struct kt_engine_stats *stats = kt_engine_stats();
     if (kt_runtime.handover->strict && stats->sweep_moved_pointers)
         return kt_fail(failure, KT_STRICT, (unsigned long long)stats->sweep_moved_pointers);
@@ -383,6 +411,7 @@ int kt_migration_finish(struct kt_failure *failure, struct kt_audit *result) {
 }
 
 void kt_migration_end(void) {
+    kt_thread_places_forget();
     kt_arena_free(&migration.arena);
     memset(&migration, 0, sizeof migration);
 }

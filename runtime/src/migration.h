@@ -14,6 +14,9 @@ xform_fn_t kt_written_transformer(const char *key);
 void *kt_new_address(const char *key, uint64_t *size);
 /* The dynamic linker's table of this thread's storage: not to be swept. */
 struct kt_extent kt_thread_storage_table(void);
+/* The thread whose thread-local variables are being migrated by the one that updates, or NULL: the
+ * calling thread's own. */
+const struct kt_thread *kt_migrating_thread(void);
 /* Forgets the migration. */
 void kt_migration_end(void);
 

@@ -47,13 +47,13 @@ static void compose(struct text *t, const struct kt_handover *h, const struct kt
     add_string(t, "to", self->path);
     add_string(t, "toBuildId", self->build_id);
     add_string(t, "point", h->point);
-    add(t, "\"updates\":%u,\"threads\":1,", kt_runtime.state->update_count);
+    add(t, "\"updates\":%u,\"threads\":%u,", kt_runtime.state->update_count, kt_threads_count());
     add(t,
-        "\"phases\":{\"quiesceMs\":%.3f,\"verifyMs\":%.3f,\"loadMs\":%.3f,\"startMs\":%.3f,"
-        "\"commitMs\":%.3f},",
+        "\"phases\":{\"quiesceMs\":%.3f,\"verifyMs\":%.3f,\"threadsMs\":%.3f,\"loadMs\":%.3f,"
+        "\"startMs\":%.3f,\"commitMs\":%.3f},",
         ms_between(h->requested_ns, h->entered_ns), ms_between(h->entered_ns, h->verified_ns),
-        ms_between(h->verified_ns, h->loaded_ns), ms_between(h->started_ns, o->migrated_ns),
-        ms_between(o->migrated_ns, o->committed_ns));
+        ms_between(h->verified_ns, h->quiet_ns), ms_between(h->quiet_ns, h->loaded_ns),
+        ms_between(h->started_ns, o->migrated_ns), ms_between(o->migrated_ns, o->committed_ns));
     add(t, "\"pauseMs\":%.3f,\"totalMs\":%.3f,", ms_between(h->entered_ns, o->committed_ns),
         ms_between(h->requested_ns ? h->requested_ns : h->entered_ns, o->committed_ns));
     add(t, "\"objects\":{\"visited\":%llu,\"copied\":%llu,\"kept\":%llu,\"bytesCopied\":%llu},",
@@ -91,8 +91,8 @@ static void write_benchmark(const struct kt_handover *h, const struct kt_outcome
     }
     uint64_t requested =
         h->requested_ns && h->requested_ns < h->entered_ns ? h->requested_ns : h->entered_ns;
-    dprintf(fd, "%.3f %.3f %.3f\n", ms_between(requested, h->entered_ns),
-            ms_between(h->entered_ns, o->committed_ns), ms_between(requested, o->committed_ns));
+    dprintf(fd, "%.3f %.3f %.3f\n", ms_between(requested, h->quiet_ns),
+            ms_between(h->quiet_ns, o->committed_ns), ms_between(requested, o->committed_ns));
     close(fd);
 }
 

@@ -39,9 +39,11 @@ struct kt_runtime {
 };
 extern struct kt_runtime kt_runtime;
 
-/* Not 0 when kitsune_update() has something to do: the one thing that it tests. Written by the
- * signal handler (request) and by the thread that updates. */
+/* Not 0 when kitsune_update() has something to do: the one thing that it tests. In a program with
+ * threads it always has: each thread notes its point. Written by signal handlers and by the thread
+ * that updates, through kt_refresh_attention() only. */
 extern volatile sig_atomic_t kt_attention;
+void kt_refresh_attention(void);
 
 /* See api.c. */
 extern void (*const kt_interface[])(void);
@@ -176,16 +178,62 @@ unsigned kt_redirect_exit_handlers(void);
  * constructors of a version that was refused. */
 void kt_drop_exit_handlers(const struct kt_extent *image);
 
+/* ---- Threads: threads.c, thread_places.c, thread_set.c
+ * ------------------------------------------------------------------------------ */
+
+/* The record of the calling thread; NULL: not the program's. Not in a signal handler. */
+struct kt_thread *kt_this_thread(void);
+/* Whether the calling thread left from an update point and has not come back to it. */
+bool kt_this_thread_updates(void);
+/* Runs at the update point of a thread other than the main thread. */
+void kt_thread_attend(struct kt_thread *thread, const char *point);
+/* All other threads of the program that have not ended are parked: visits them. */
+struct kt_thread *kt_next_parked(const struct kt_thread *after);
+/* Lets all parked threads go on where they are. */
+void kt_threads_resume(void);
+/* What to say of a thread that does not come: its name, where it is, its last update point. */
+void kt_thread_describe(const struct kt_thread *thread, char *text, size_t size);
+
+/* tasks.c, also used by doupd: what /proc tells of a thread. `place` stays as it was if it runs or
+ * is unknown. */
+void kt_task_name(long pid, long tid, char *name, size_t size);
+void kt_task_place(long pid, long tid, char *place, size_t size);
+/* False if it runs, or if that can't be known. */
+bool kt_task_stack_pointer(long pid, long tid, uintptr_t *sp);
+
+/* In the new version, with the others parked: notes where their thread-local variables and their
+ * stacks are. 0 or a KT error. */
+int kt_thread_places_find(struct kt_arena *arena, struct kt_failure *failure);
+/* Memory of theirs that is not to be swept. */
+void kt_thread_places_visit(void (*visit)(void *context, uintptr_t lo, uintptr_t hi),
+                            void *context);
+/* The addresses of a thread-local variable, as each of the threads has it, given the accessor's
+ * registration; the main thread's with `thread` NULL. */
+void *kt_thread_local_old(const struct kt_thread *thread, const struct kt_registered_var *v);
+void *kt_thread_local_new(const struct kt_thread *thread, const struct kt_registered_var *v);
+void kt_thread_places_forget(void);
+
+/* Relaunches the parked threads in the new version and waits for them: 0 or a KT error. */
+int kt_threads_relaunch(struct kt_failure *failure);
+/* Forgets what was noted of their old frames. */
+void kt_threads_forget_old(void);
+/* After the commit: the threads go on. */
+void kt_threads_release(void);
+unsigned kt_threads_count(void);
+
 /* In the new version. */
 void kt_migration_begin(void);
-/* Whether the migration came to a good end; sweeps if kitsune_do_automigrate() has not done so. */
+/* Whether the migration came to a good end so far; sweeps if something was migrated since the last
+ * sweep. */
+int kt_migration_finish(struct kt_failure *failure);
 struct kt_audit {
     bool done;
     uint64_t left; /* pointers to the old version that were found after the sweep; they are
                       redirected, too */
     uint64_t kept; /* pointers to data of the old version that stays mapped for them */
 };
-int kt_migration_finish(struct kt_failure *failure, struct kt_audit *audit);
+/* What --strict and --audit ask for, at the end of it. */
+int kt_migration_audit(struct kt_failure *failure, struct kt_audit *audit);
 void kt_commit(void);
 /* In the new version: the update has come to this phase. */
 void kt_enter_phase(enum kt_fault phase);
@@ -248,6 +296,8 @@ const char *kt_renamed(const char *old_key);
 const struct kt_noted_variable *kt_noted_find(const struct kt_notes *notes, const char *func,
                                               const char *name);
 struct kt_notes *kt_notes_of_this_thread(void);
+/* The old version's noted variable of the calling thread, and where its value can be read. */
+const struct kt_noted_variable *kt_noted_old(const char *func, const char *name, void **address);
 void kt_notes_release(struct kt_notes *notes);
 
 /* The engine's translate callback. */

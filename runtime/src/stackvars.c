@@ -162,16 +162,35 @@ static void *find(const struct kt_notes *n, const char *func, const char *name) 
     return v ? v->address : NULL;
 }
 
-static const struct kt_notes *old_notes(void) {
-    return kt_runtime.mode == KT_MODE_STARTING ? kt_runtime.handover->old->notes : NULL;
+const struct kt_noted_variable *kt_noted_old(const char *func, const char *name, void **address) {
+    if (kt_runtime.mode != KT_MODE_STARTING)
+        return NULL;
+    const struct kt_thread *t = kt_this_thread();
+    bool is_main = !t || t == kt_runtime.state->main_thread;
+    const struct kt_noted_variable *v =
+        kt_noted_find(is_main ? kt_runtime.handover->old->notes : t->notes, func, name);
+    if (!v)
+        return NULL;
+    /* The main thread's frames are on the other stack; those of others are left, and copied. */
+    *address = v->address;
+    if (!is_main && !t->saved_copy)
+        return NULL;
+    if (!is_main)
+        *address = t->saved_copy + ((uintptr_t)v->address - t->saved.lo);
+    return v;
+}
+
+static void *find_old(const char *func, const char *name) {
+    void *address;
+    return kt_noted_old(func, name, &address) ? address : NULL;
 }
 
 KT_PUBLIC void *stackvars_get_local(const char *func, const char *name) {
-    return find(old_notes(), func, name);
+    return find_old(func, name);
 }
 
 KT_PUBLIC void *stackvars_get_formal(const char *func, const char *name) {
-    return find(old_notes(), func, name);
+    return find_old(func, name);
 }
 
 KT_PUBLIC void *stackvars_get_local_new(const char *func, const char *name) {

@@ -20,6 +20,7 @@
 
 /* Too large for the program's stack; the thread that updates is the only user. */
 static struct kt_update update;
+static volatile sig_atomic_t under_way; /* from the taking of the request to its refusal */
 
 /* Tells whoever asked, the log and the record why the update does not take place. */
 static void refuse(void) {
@@ -56,18 +57,23 @@ static void release(void) {
 }
 
 static __attribute__((noinline)) void attempt(const char *point) {
+    under_way = 1;
     memset(&update, 0, sizeof update);
     update.file = update.transformer_file = -1;
     uint64_t entered = kt_now_ns();
-    if (!kt_request_take(&update.request, &update.failure))
+    if (!kt_request_take(&update.request, &update.failure)) {
+        under_way = 0;
         return;
+    }
     /* Where the successor reads it: in the driver's state, not in the image that goes away. */
     struct kt_state *s = kt_runtime.state;
     if (!s->handover)
         s->handover = kt_runtime.host->allocate(KT_HANDOVER_ROOM);
     struct kt_handover *h = update.handover = s->handover;
-    if (!h)
+    if (!h) {
+        under_way = 0;
         return;
+    }
     memset(h, 0, KT_HANDOVER_ROOM);
     h->size = sizeof *h;
     h->entered_ns = entered;
@@ -94,17 +100,26 @@ static __attribute__((noinline)) void attempt(const char *point) {
     release();
     if (!refused && kt_phase_start(&update))
         refuse();
+    under_way = 0;
+    kt_threads_resume();
 }
 
 static __attribute__((noinline, cold)) void attend(const char *point) {
     int saved = errno;
-    if (kt_runtime.mode == KT_MODE_STARTING) {
-        if (point && !strcmp(point, kt_runtime.handover->point))
-            kt_commit();
+    struct kt_thread *t = kt_this_thread();
+    if (!point)
+        point = "";
+    if (!t || kt_runtime.mode == KT_MODE_OUTSIDE) {
+        /* A thread that a library made: nothing of the program's begins in it. */
+    } else if (t != kt_runtime.state->main_thread) {
+        kt_thread_attend(t, point);
     } else if (kt_runtime.mode == KT_MODE_RUNNING) {
-        attempt(point ? point : "");
-    } else {
-        kt_attention = 0;
+        __atomic_store_n(&t->point, point, __ATOMIC_RELAXED);
+        t->unblocked = 0;
+        if (kt_request_pending())
+            attempt(point);
+    } else if (!strcmp(point, kt_runtime.handover->point)) {
+        kt_commit();
     }
     errno = saved;
 }
@@ -115,12 +130,15 @@ KT_PUBLIC void kitsune_update(const char *point) {
 }
 
 KT_PUBLIC int kitsune_is_updating(void) {
-    return kt_runtime.mode == KT_MODE_STARTING;
+    return kt_this_thread_updates();
 }
 
 KT_PUBLIC int kitsune_is_updating_from(const char *point) {
-    return kt_runtime.mode == KT_MODE_STARTING && point &&
-           !strcmp(point, kt_runtime.handover->point);
+    if (!point || !kt_this_thread_updates())
+        return 0;
+    const struct kt_thread *t = kt_this_thread();
+    bool is_main = !t || t == kt_runtime.state->main_thread;
+    return !strcmp(point, is_main ? kt_runtime.handover->point : t->left);
 }
 
 KT_PUBLIC int kitsune_has_updated(void) {
@@ -134,7 +152,9 @@ KT_PUBLIC void kitsune_signal_update(void) {
     struct kt_state *s = kt_runtime.state;
     s->self_requested = 1;
     /* A version that is starting up takes it at its next point after the commit. */
-    kt_attention = 1;
+    kt_refresh_attention();
+    if (s->threaded)
+        kt_runtime.host->wake_main_thread();
     if (s->update_fd >= 0) {
         uint64_t one = 1;
         int saved = errno;
@@ -165,7 +185,7 @@ KT_PUBLIC char *kitsune_new_code(void) {
 
 KT_PUBLIC int kitsune_update_pending(void) {
     return kt_runtime.mode != KT_MODE_OUTSIDE &&
-           (kt_request_pending() || kt_runtime.mode == KT_MODE_STARTING);
+           (kt_request_pending() || under_way || kt_runtime.mode == KT_MODE_STARTING);
 }
 
 KT_PUBLIC int kitsune_update_fd(void) {

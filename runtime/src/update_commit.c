@@ -96,10 +96,12 @@ void kt_commit(void) {
     void (*mainupdate)(void) = (void (*)(void))dlsym(
         h->transformer_handle ? h->transformer_handle : kt_runtime.self->handle,
         "_kitsune_mainupdate_xform");
-    kt_migration_finish(&failure, &outcome.audit);
-    fail(&failure);
-    if (mainupdate)
+    if (!kt_migration_finish(&failure) && mainupdate)
         mainupdate();
+    fail(&failure);
+    if (!kt_threads_relaunch(&failure) && !kt_migration_finish(&failure))
+        kt_migration_audit(&failure, &outcome.audit);
+    fail(&failure);
     kt_enter_phase(KT_FAULT_COMMIT);
     redirect_signals(&failure, true);
     fail(&failure);
@@ -113,6 +115,7 @@ void kt_commit(void) {
     strcpy(outcome.old_build_id, old->build_id);
     kt_kept_release_unused();
     release_old_memory(old);
+    kt_threads_forget_old();
     kt_tracked_blocks_moved();
     outcome.kept_bytes = kt_kept_unload(old, whole);
     kt_kept_unload_transformer(h->transformer_handle);
@@ -124,7 +127,8 @@ void kt_commit(void) {
     s->update_count++;
     snprintf(s->last_outcome, sizeof s->last_outcome, "committed");
     kt_runtime.mode = KT_MODE_RUNNING;
-    kt_attention = s->self_requested;
+    s->main_thread->updating = 0;
+    kt_refresh_attention();
     outcome.committed_ns = kt_now_ns();
     kt_request_finish(h->request_directory, h->nonce);
     kt_runtime.host->write_record();
@@ -132,4 +136,5 @@ void kt_commit(void) {
     if (!h->log_was_open)
         kt_log_close();
     kt_runtime.handover = NULL;
+    kt_threads_release();
 }

@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -47,8 +48,9 @@ static void wake_again(void) {
         s->timer = id;
         s->timer_exists = 1;
     }
-    int ms = kt_now_ns() - waiting_since_ns < SLOW_AFTER_MS * UINT64_C(1000000) ? FIRST_WAKE_MS
-                                                                                : SLOW_WAKE_MS;
+    int ms = is_waiting && kt_now_ns() - waiting_since_ns < SLOW_AFTER_MS * UINT64_C(1000000)
+                 ? FIRST_WAKE_MS
+                 : SLOW_WAKE_MS;
     struct itimerspec once = {.it_value = {0, ms * 1000000L}};
     syscall(SYS_timer_settime, s->timer, 0, &once, NULL);
 }
@@ -70,11 +72,17 @@ static void show_pending(bool pending) {
     (void)n; /* full or empty already: as wanted */
 }
 
+void kt_refresh_attention(void) {
+    const struct kt_state *s = kt_runtime.state;
+    kt_attention = kt_runtime.mode == KT_MODE_STARTING || is_waiting || s->self_requested ||
+                   s->threaded || __atomic_load_n(&s->stopping, __ATOMIC_SEQ_CST);
+}
+
 static void stop_waiting(void) {
     is_waiting = 0;
     stop_waking();
     show_pending(kt_runtime.state->self_requested);
-    kt_attention = kt_runtime.mode == KT_MODE_STARTING || kt_runtime.state->self_requested;
+    kt_refresh_attention();
 }
 
 static void remove_file(const char *directory, const char *suffix) {
@@ -91,12 +99,9 @@ static bool meant_for_this_process(const struct kt_request *r) {
     return !r->start_time || r->start_time == kt_process_start_time((long)getpid());
 }
 
-void kt_on_request(int signal, siginfo_t *info) {
-    (void)signal;
-    static struct kt_request incoming; /* the signal is blocked here: no second one at once */
+static void handle(siginfo_t *info) {
+    static struct kt_request incoming; /* one handler at a time */
     char room[64];
-    if (kt_runtime.mode != KT_MODE_RUNNING)
-        return;
     const char *wrong = kt_request_read(&incoming, kt_request_directory(room), ".request");
     bool valid = !wrong && !expired(&incoming) && meant_for_this_process(&incoming);
     if (!valid) {
@@ -104,6 +109,10 @@ void kt_on_request(int signal, siginfo_t *info) {
             if (!wrong)
                 remove_file(incoming.directory, ".request");
             stop_waiting(); /* withdrawn, or out of time */
+        }
+        if (kt_runtime.state->self_requested && kt_runtime.state->threaded) {
+            wake_again();
+            kt_runtime.host->wake_main_thread();
         }
         return;
     }
@@ -113,16 +122,61 @@ void kt_on_request(int signal, siginfo_t *info) {
         memcpy(&waiting, &incoming, sizeof waiting);
         waiting_since_ns = kt_now_ns();
         is_waiting = 1;
-        kt_attention = 1;
+        kt_refresh_attention();
         show_pending(true);
     }
     wake_again();
+    kt_runtime.host->wake_main_thread();
+}
+
+/* One thread at a time deals with the request; the signal is blocked in it. Who finds another one
+ * there leaves word, and that one looks again. */
+static uint32_t visitors;
+
+static void look(siginfo_t *info) {
+    uint32_t seen = 1;
+    do
+        handle(info);
+    while ((seen = __atomic_sub_fetch(&visitors, seen, __ATOMIC_SEQ_CST)));
+}
+
+/* The thread that updates wakes others with this very signal, for which there is nothing to do but
+ * to have interrupted what they were in. */
+void kt_on_request(int signal, siginfo_t *info) {
+    (void)signal;
+    if (kt_runtime.mode == KT_MODE_RUNNING &&
+        !__atomic_load_n(&kt_runtime.state->stopping, __ATOMIC_SEQ_CST) &&
+        !__atomic_fetch_add(&visitors, 1, __ATOMIC_SEQ_CST))
+        look(info);
+}
+
+static void hold(sigset_t *before) {
+    sigset_t one;
+    uint32_t nobody = 0;
+    sigemptyset(&one);
+    sigaddset(&one, kt_runtime.state->signal);
+    pthread_sigmask(SIG_BLOCK, &one, before);
+    while (!__atomic_compare_exchange_n(&visitors, &nobody, 1, false, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_SEQ_CST)) {
+        nobody = 0;
+        sched_yield();
+    }
+}
+
+static void let_go(const sigset_t *before) {
+    uint32_t left = __atomic_sub_fetch(&visitors, 1, __ATOMIC_SEQ_CST);
+    while (left) {
+        handle(NULL);
+        left = __atomic_sub_fetch(&visitors, left, __ATOMIC_SEQ_CST);
+    }
+    pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
 void kt_on_fork_child(void) {
     /* The request is the parent's. */
     is_waiting = 0;
-    kt_attention = kt_runtime.mode == KT_MODE_STARTING || kt_runtime.state->self_requested;
+    visitors = 0;
+    kt_refresh_attention();
     /* The eventfd is shared with the parent: draining it here would hide the parent's request from
      * it. */
     kt_runtime.state->update_fd = -1;
@@ -165,15 +219,13 @@ static int claim(struct kt_request *request) {
 }
 
 int kt_request_take(struct kt_request *request, struct kt_failure *failure) {
-    sigset_t one, before;
-    sigemptyset(&one);
-    sigaddset(&one, kt_runtime.state->signal);
-    pthread_sigmask(SIG_BLOCK, &one, &before);
+    sigset_t before;
+    hold(&before);
     int taken = is_waiting && claim(request);
     if (!taken && kt_runtime.state->self_requested)
         taken = take_from_program(request, failure);
     stop_waiting();
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    let_go(&before);
     return taken;
 }
 
@@ -185,13 +237,11 @@ void kt_request_finish(const char *directory, const char *nonce) {
 KT_PUBLIC void kitsune_clear_request(void) {
     if (kt_runtime.mode == KT_MODE_OUTSIDE)
         return;
-    sigset_t one, before;
-    sigemptyset(&one);
-    sigaddset(&one, kt_runtime.state->signal);
-    pthread_sigmask(SIG_BLOCK, &one, &before);
+    sigset_t before;
+    hold(&before);
     if (is_waiting)
         remove_file(waiting.directory, ".request");
     kt_runtime.state->self_requested = 0;
     stop_waiting();
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    let_go(&before);
 }

@@ -10,3 +10,7 @@ volatile sig_atomic_t kt_attention;
 void kitsune_log(const char *format, ...) {
     (void)format;
 }
+
+struct kt_thread *kt_this_thread(void) {
+    return NULL; /* the main thread's notes are meant */
+}
