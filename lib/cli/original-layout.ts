@@ -20,8 +20,8 @@ export function layOut(directory: string): string[] {
   const { library, include, driver, doupd } = findInstallation({});
   if (!existsSync(library)) throw new KitsuneError(runtimeMissing(library));
   const links: Readonly<Record<string, string>> = {
-    'bin/ktcc': join(packageRoot, 'bin', 'kcc.js'),
-    'bin/kcc': join(packageRoot, 'bin', 'kcc.js'),
+    'bin/ktcc': join(packageRoot, 'bin', 'kcc'),
+    'bin/kcc': join(packageRoot, 'bin', 'kcc'),
     'bin/xfgen': join(packageRoot, 'bin', 'kitsune-xfgen.js'),
     'bin/driver': driver,
     'bin/doupd': doupd,

@@ -1,9 +1,14 @@
 /** Temporary files and outputs that appear whole or not at all. */
 
 import { basename, dirname, join } from 'node:path';
+import { getSystemErrorMap } from 'node:util';
 import type { Caller } from './caller.js';
 import { outputNotWritten, temporaryDirectory } from './compiler-errors.js';
 import { KitsuneError } from './errors.js';
+
+/** The C library's words for an error that Node knows by `code`. */
+const systemWords = (code: string): string | undefined =>
+  [...getSystemErrorMap().values()].find(([name]) => name === code)?.[1];
 
 /** What the system says of a failed call, without the path and the call's name. */
 export function reasonOf(error: unknown): string {
@@ -18,7 +23,9 @@ export function reasonOf(error: unknown): string {
     EROFS: 'read-only file system',
     ENOEXEC: 'not a program',
   };
-  return (code && words[code]) ?? (error instanceof Error ? error.message : String(error));
+  return (
+    (code && (words[code] ?? systemWords(code))) ?? (error instanceof Error ? error.message : String(error))
+  );
 }
 
 /** A directory that only this user can enter, made at first use and removed when the process ends. */

@@ -115,36 +115,30 @@ interface KitsuneBuilder {
   unknown: string[];
 }
 
+/** The original's options without a value, and what they change. */
+const flags: ReadonlyMap<string, Partial<KitsuneOptions>> = new Map([
+  ['--doktsavetypes', {}],
+  ['--doglobalreg', { registerGlobals: true }],
+  ['--dontglobalreg', { registerGlobals: false }],
+  ['--dostackvars', { noteLocals: true }],
+  ['--automigrate', { autoMigrate: true }],
+  ['--noautomigrate', { autoMigrate: false }],
+  ['--keepunused', { keepUnused: true }],
+]);
+
+/** All words that the compiler doesn't know are one of these, or begin with one of `kitsunePrefixes`. */
+export const kitsuneFlags: readonly string[] = [...flags.keys()];
+export const kitsunePrefixes: readonly string[] = ['--typesfile-out', '--kitsune-'];
+
 /** Takes one of kcc's own options, joined (`--name=value`) or a flag. False if `word` is not one. */
 function takeKitsuneOption(word: string, into: KitsuneBuilder): boolean {
   const { options } = into;
   const equals = word.indexOf('=');
   const name = equals < 0 ? word : word.slice(0, equals);
   const value = equals < 0 ? undefined : word.slice(equals + 1);
-  const flags: Record<string, () => void> = {
-    '--doktsavetypes': () => {},
-    '--doglobalreg': () => {
-      options.registerGlobals = true;
-    },
-    '--dontglobalreg': () => {
-      options.registerGlobals = false;
-    },
-    '--dostackvars': () => {
-      options.noteLocals = true;
-    },
-    '--automigrate': () => {
-      options.autoMigrate = true;
-    },
-    '--noautomigrate': () => {
-      options.autoMigrate = false;
-    },
-    '--keepunused': () => {
-      options.keepUnused = true;
-    },
-  };
-  const flag = flags[word];
-  if (flag) {
-    flag();
+  const change = flags.get(word);
+  if (change) {
+    Object.assign(options, change);
     return true;
   }
   if (name === '--typesfile-out') {

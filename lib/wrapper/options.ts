@@ -242,10 +242,11 @@ export function matchOption(word: string, next: string | undefined): OptionMatch
 export function languageOfSuffix(path: string): string | undefined {
   const name = path.slice(path.lastIndexOf('/') + 1);
   const dot = name.lastIndexOf('.');
-  return dot < 0 ? undefined : languages.get(name.slice(dot));
+  return dot < 0 ? undefined : suffixLanguages.get(name.slice(dot));
 }
 
-const languages: ReadonlyMap<string, string> = new Map(
+/** Languages in the words of `-x`. */
+export const suffixLanguages: ReadonlyMap<string, string> = new Map(
   Object.entries({
     '.c': 'c',
     '.i': 'cpp-output',

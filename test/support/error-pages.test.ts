@@ -15,7 +15,7 @@ const codesIn = (text: string): Set<string> => new Set(text.match(/\bKT[1-6]\d{3
 /** The codes that the sources can print. */
 function codesOfSources(): Set<string> {
   const typescript = fg
-    .sync('lib/**/*.ts', { cwd: root })
+    .sync(['lib/**/*.ts', 'runtime/kcc/*.c'], { cwd: root })
     .map((file) => readFileSync(join(root, file), 'utf8'));
   const c = readFileSync(join(root, 'runtime', 'include', 'kitsune_errors.def'), 'utf8');
   return codesIn([...typescript, c.replace(/KT_ERROR\((\d+)/g, 'KT$1 ')].join('\n').replace(/KT_ERROR/g, ''));

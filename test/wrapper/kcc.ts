@@ -16,7 +16,9 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), '..', '..');
-export const kcc = join(root, 'bin', 'kcc.js');
+export const kcc = join(root, 'bin', 'kcc');
+/** The same without client and server. */
+export const kccInNode = join(root, 'bin', 'kcc.js');
 
 export type Sources = Readonly<Record<string, string>>;
 

@@ -1,0 +1,93 @@
+/*
+ * client.h - kcc as a user runs it. It does by itself what is the compiler's alone; everything else
+ * is thought out by a compile server and done here, or is left to Node when there is no server.
+ */
+#ifndef KCC_CLIENT_H
+#define KCC_CLIENT_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Where the TypeScript side is, and who runs it. */
+struct kcc_package {
+    char root[PATH_MAX];
+    char node[PATH_MAX]; /* empty: there is none */
+};
+
+struct kcc_call {
+    int count; /* of words, without the command's name */
+    char **words;
+};
+
+/* Fills in `package`. False: no TypeScript side here. */
+bool kcc_find_package(struct kcc_package *package);
+
+/* server.c: a connection to the server of this package, which is started if need be; -1: none. */
+int kcc_connect(const struct kcc_package *package, char *identity, size_t size);
+
+/*
+ * session.c: does what the server asks until it is done, and ends the process. Returns if the
+ * server went away; then nothing is left of what was begun, and the work can be done again. True:
+ * the server had not said anything yet.
+ */
+bool kcc_session(int socket, const char *identity, const struct kcc_call *call);
+
+/* Standard input, if the session has read it, is put back. */
+void kcc_restore_input(void);
+
+/* signals.c: an interrupted client ends its children, cleans up and dies by the same signal. */
+void kcc_watch_signals(void);
+/* The signal that came, or 0. */
+int kcc_interrupted(void);
+/* Readable when a signal has come or a child has ended; drained by the caller. */
+int kcc_wake_descriptor(void);
+/* Signals as they were when the client was started: before the process becomes another program. */
+void kcc_restore_signals(void);
+void kcc_die_by(int signal);
+/* True if SIGPIPE ends programs here: the client itself ignores it. */
+bool kcc_pipe_is_deadly(void);
+
+/* files.c: what the server asks of files. All return 0 or an errno. */
+struct kcc_buffer;
+int kcc_read_file(const char *path, unsigned long offset, unsigned long length,
+                  struct kcc_buffer *into);
+int kcc_read_all(int fd, struct kcc_buffer *into);
+int kcc_write_file(const char *path, const unsigned char *bytes, size_t size);
+void kcc_append_file(const char *path, const unsigned char *bytes, size_t size);
+int kcc_write_all(int fd, const unsigned char *bytes, size_t size);
+int kcc_file_kind(const char *path);
+/* What shall be gone when the process ends. */
+void kcc_remove_at_exit(const char *path);
+void kcc_keep(const char *path);
+bool kcc_anything_to_remove(void);
+void kcc_remove_all(void);
+
+/* children.c */
+enum kcc_stream { KCC_INHERIT, KCC_PIPE, KCC_IGNORE };
+struct kcc_child {
+    unsigned request;
+    pid_t pid;   /* 0: none */
+    int in;      /* what is left of `input` goes there; -1: closed */
+    int out[2];  /* its standard output and error; -1: closed or not ours */
+    bool exited; /* `status` as waitpid tells it */
+    int status;
+    unsigned char *input;
+    size_t input_size, input_at;
+};
+struct kcc_spawn {
+    char **words;   /* the command first */
+    char **without; /* names of variables of the environment */
+    enum kcc_stream streams[3];
+};
+/* Starts it; returns 0 or an errno. */
+int kcc_start(struct kcc_child *child, const struct kcc_spawn *spawn);
+/* Writes to it what it takes. */
+void kcc_feed(struct kcc_child *child);
+/* Looks whether it has ended. */
+void kcc_reap(struct kcc_child *child);
+/* Becomes the command. Returns an errno if it can't. */
+int kcc_become(char **words);
+
+#endif
