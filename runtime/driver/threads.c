@@ -134,13 +134,8 @@ static void *trampoline(void *argument) {
          * frames that were left, which libc would otherwise call at the thread's end. */
         pthread_cleanup_push(leave, t);
         how = sigsetjmp(t->restart, 0);
-        if (!how) {
-            /* A thread that is created while the others stop has not begun: it begins in whichever
-             * version comes out. */
-            if (get(&driver_state->stopping))
-                threads_park();
+        if (!how)
             result = t->start(t->argument);
-        }
         pthread_cleanup_pop(0);
         if (how == KT_ORDER_RESTART) {
             pthread_sigmask(SIG_SETMASK, &t->mask, NULL);

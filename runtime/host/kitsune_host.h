@@ -194,7 +194,7 @@ enum kt_fault {
 enum kt_thread_state {
     KT_THREAD_FREE,    /* the record is to be used again */
     KT_THREAD_RUNNING, /* also: created, not yet begun */
-    KT_THREAD_PARKED,  /* at an update point, or before its start; waits for an order */
+    KT_THREAD_PARKED,  /* at an update point; waits for an order */
     KT_THREAD_LEAVING, /* its function has ended; destructors of its storage may still run */
 };
 
@@ -220,7 +220,7 @@ struct kt_thread {
     void *(*start)(void *);
     void *argument;
     const char *point;        /* the update point it was last seen at (atomic), or NULL */
-    char left[KT_POINT_TEXT]; /* the update point it left from; "" before its start */
+    char left[KT_POINT_TEXT]; /* the update point it left from */
 
     void (*call)(struct kt_thread *thread, void *argument);
     void *call_argument;

@@ -55,7 +55,7 @@ typedef struct ktthread_info {
     void *arg;                  /* what start_fun gets */
     void *(*start_fun)(void *); /* of the new version; NULL if it has none under that name */
     const char *update_pt;      /* the update point that it left from */
-    pthread_attr_t *attr;       /* its attributes, or NULL */
+    pthread_attr_t *attr;       /* its attributes, without its stack's address; or NULL */
 } ktthread_info;
 
 /* Starts the iteration anew. */

@@ -69,6 +69,24 @@ static bool is_listed(const struct kt_thread *t) {
     return e != NULL;
 }
 
+/* What a thread was created with, as far as it may be given to another: not its stack. */
+static bool copy_attributes(pthread_t handle, pthread_attr_t *to) {
+    pthread_attr_t from;
+    int detached;
+    size_t size;
+    if (pthread_getattr_np(handle, &from))
+        return false;
+    bool ok = !pthread_attr_init(to);
+    if (ok && !pthread_attr_getdetachstate(&from, &detached))
+        pthread_attr_setdetachstate(to, detached);
+    if (ok && !pthread_attr_getstacksize(&from, &size))
+        pthread_attr_setstacksize(to, size);
+    if (ok && !pthread_attr_getguardsize(&from, &size))
+        pthread_attr_setguardsize(to, size);
+    pthread_attr_destroy(&from);
+    return ok;
+}
+
 static bool fill(void) {
     for (struct kt_thread *t = kt_next_parked(NULL); t; t = kt_next_parked(t)) {
         uintptr_t start;
@@ -87,7 +105,7 @@ static bool fill(void) {
                  (uintptr_t)t->start < kt_runtime.handover->old->image.hi)
             e->info.start_fun = NULL;
         e->info.update_pt = t->left;
-        e->info.attr = pthread_getattr_np(t->handle, &e->attributes) ? NULL : &e->attributes;
+        e->info.attr = copy_attributes(t->handle, &e->attributes) ? &e->attributes : NULL;
     }
     return true;
 }
@@ -157,8 +175,7 @@ static int begin_again(struct entry *e, struct kt_failure *failure) {
         t->argument = e->info.arg;
         if (e->info.update_pt && e->info.update_pt != t->left)
             snprintf(t->left, sizeof t->left, "%s", e->info.update_pt);
-        /* One that had not begun has nothing to come back to. */
-        t->updating = t->left[0] != '\0';
+        t->updating = 1;
         t->point = NULL;
         t->callback = NULL;
         kt_runtime.host->order(t, KT_ORDER_RESTART);
@@ -178,7 +195,7 @@ static bool has_come(struct entry *e) {
     uint32_t state = __atomic_load_n(&t->state, __ATOMIC_SEQ_CST);
     bool has_ended = state == KT_THREAD_LEAVING || state == KT_THREAD_FREE;
     bool is_back = state == KT_THREAD_PARKED && !t->updating;
-    return has_ended || is_back || !t->left[0];
+    return has_ended || is_back || !e->info.update_pt;
 }
 
 static int await_all(struct kt_failure *failure) {
