@@ -180,7 +180,12 @@ function planCompilation(invocation: Invocation, world: World, input: Input, out
     : inputsOf(invocation).flatMap((i) => (i.language === undefined ? [i.path] : []));
   const forPreprocessor = [...unused, ...words(shared), ...positionFlags];
   // -g3 would put the #defines into the text; line and file information stays in either case.
-  if (options.some((t) => t.spec?.effect === 'debug')) forPreprocessor.push('-g0');
+  if (options.some((t) => t.spec?.effect === 'debug')) {
+    forPreprocessor.push('-g0');
+    // As -g does: the text says where it was preprocessed, for whoever compiles it elsewhere (distcc).
+    if (world.family === 'gcc' && !options.some((t) => t.words[0] === '-fno-working-directory'))
+      forPreprocessor.push('-fworking-directory');
+  }
   const dependencies = input.language === 'c' ? dependenciesOf(invocation, input, linking) : undefined;
   const saving = options.findLast((t) => t.spec?.effect === 'save-temps');
   const comments = options.findLast(
