@@ -20,6 +20,8 @@
 
 #include "driver.h"
 
+enum { RESIDUE_BYTES = 16 << 10, OWN_FRAME_MARGIN = 256, ROOMY_STACK = 128 << 10 };
+
 static pthread_mutex_t set_lock = PTHREAD_MUTEX_INITIALIZER; /* of the list and of free records */
 static __thread struct kt_thread *self;
 
@@ -115,7 +117,17 @@ static void unblock_request_signal(void) {
     pthread_sigmask(SIG_UNBLOCK, &one, NULL);
 }
 
+/* libc keeps the stack for another thread. What the version left on it would look, to the sweep of
+ * an update, like pointers to the version: zeroed, as far as libc itself does not give it back. */
+__attribute__((noinline)) static void clear_residue(void) {
+    uintptr_t end = (uintptr_t)__builtin_frame_address(0) - OWN_FRAME_MARGIN;
+    for (uintptr_t at = end - RESIDUE_BYTES; at < end; at++)
+        *(volatile char *)at = 0;
+}
+
 static void leave(void *thread) {
+    if (((struct kt_thread *)thread)->has_room)
+        clear_residue();
     set(&((struct kt_thread *)thread)->state, KT_THREAD_LEAVING);
     tell_event();
 }
@@ -148,9 +160,13 @@ static void *trampoline(void *argument) {
 
 int threads_create(pthread_t *handle, const pthread_attr_t *attributes, void *(*start)(void *),
                    void *argument) {
+    size_t stack_size = ROOMY_STACK;
+    if (attributes)
+        pthread_attr_getstacksize(attributes, &stack_size);
     threads_lock();
     struct kt_thread *t = take_record();
     if (t) {
+        t->has_room = stack_size >= ROOMY_STACK;
         t->start = start;
         t->argument = argument;
         driver_state->threaded = 1;

@@ -230,6 +230,7 @@ struct kt_thread {
     pthread_cond_t *condition;
     pthread_mutex_t *mutex;
     uint32_t waking;
+    uint32_t has_room;        /* its stack is not a small one */
     uint32_t unblocked;       /* calls that gave way to an update since the last update point */
     void (*callback)(void *); /* unblocks it when an update is requested, or NULL */
     void *callback_argument;

@@ -78,19 +78,20 @@ extern "C" {
  * Returns at once (one predictable branch) while no update is asked for. With an update pending,
  * checks and starts the next version; when anything is refused it returns as if nothing had been
  * asked. When the update succeeds it does not return: execution goes on in the next version. In a
- * version that is starting up after an update, reaching the point that the old version left from
- * completes the update; other points return at once.
+ * version that is starting up after an update, reaching the point that this thread left from
+ * completes the update for it; other points return at once. In a program of several threads (see
+ * ktthreads.h) each has points of its own; the main thread's starts the update.
  *
  * To be called from ordinary code only (no signal handler), holding no lock that the next version's
  * start needs.
  */
 void kitsune_update(const char *point);
 
-/* 1 in a new version from its start until it reaches the update point that the old version left
- * from. */
+/* 1 in a new version from its start until the calling thread reaches the update point that it left
+ * from. Always 0 in a thread that the new version itself has created. */
 int kitsune_is_updating(void);
 
-/* As kitsune_is_updating(), and the old version left from `point`. */
+/* As kitsune_is_updating(), and the calling thread left from `point`. */
 int kitsune_is_updating_from(const char *point);
 
 /* 1 once this process has been updated at least once (also while its first update is under way). */

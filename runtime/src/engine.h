@@ -49,7 +49,7 @@ struct kt_engine_config {
     /* Words with values in this range are shown to `watch` and left alone: memory kept by earlier
      * updates, to see whether anything still points to it. Empty: none. */
     struct kt_range watched;
-    void (*watch)(void *context, uintptr_t value);
+    void (*watch)(void *context, uintptr_t where, uintptr_t value);
     /* KT_PAIR_HAS_CODE of the pair in use: defer in-place writes. */
     bool defer_in_place_writes;
 };
@@ -98,6 +98,8 @@ void kt_engine_abandon(void);
  * the reverse; NULL if none. */
 const char *kt_renamed_old_key(const char *new_key);
 const char *kt_renamed_new_key(const char *old_key);
+/* True if the word at `where` lies in memory that the program has freed: see heap.h. */
+bool kt_engine_in_freed(uintptr_t where);
 /* Where old address `p` went, or NULL: for objects, interiors and regions. */
 void *kt_engine_lookup(const void *p);
 

@@ -269,6 +269,27 @@ NO_SANITIZE bool kt_heap_is_link(const struct kt_heap *heap, uintptr_t where, ui
             (word_at(next + 32) == where - 40 && is_free(heap, where - 40)));
 }
 
+NO_SANITIZE bool kt_heap_in_freed(struct kt_heap *heap, uintptr_t where) {
+    if (heap->kind != KT_MALLOC_GLIBC || where < heap->main_lo || where >= heap->main_hi)
+        return false;
+    if (heap->walked == 0 || heap->walked > where)
+        heap->walked = heap->main_lo;
+    uintptr_t end = heap->main_hi < (uintptr_t)sbrk(0) ? heap->main_hi : (uintptr_t)sbrk(0);
+    for (;;) {
+        size_t size = word_at(heap->walked + 8) & ~SIZE_BITS;
+        /* The last chunk is the top; in a heap that others have grown too the sizes make no sense
+         * somewhere. */
+        if (size < MIN_CHUNK || size % 16 != 0 || size >= end - heap->walked) {
+            bool in_top = heap->main_top != 0 && heap->walked == heap->main_top;
+            return in_top && where >= heap->walked + 16;
+        }
+        if (where < heap->walked + size)
+            break;
+        heap->walked += size;
+    }
+    return is_free(heap, heap->walked);
+}
+
 NO_SANITIZE size_t kt_heap_arena_header(const struct kt_heap *heap, uintptr_t lo, uintptr_t hi) {
     if (heap->kind != KT_MALLOC_GLIBC || lo % HEAP_MAX != 0 || hi - lo < 8192)
         return 0;

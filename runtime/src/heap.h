@@ -27,6 +27,7 @@ struct kt_heap {
     uintptr_t tcache_key;       /* stands in the second word of freed blocks; 0 if unknown */
     struct kt_range main_arena; /* malloc's own lists, in libc's data; empty if not found */
     struct kt_maps maps;        /* as of the start of the migration */
+    uintptr_t walked;           /* a chunk of the brk heap: see kt_heap_in_freed() */
 };
 
 /* True if `p` lies in memory that the brk heap had not given out when the migration began. */
@@ -64,6 +65,9 @@ size_t kt_heap_spare(const struct kt_heap *heap, size_t usable, size_t size);
 /* True if `value`, found in the word at `where`, is a link of malloc's own lists: blocks that are
  * free, linked by the address of their header, which lies in the last bytes of the block before. */
 bool kt_heap_is_link(const struct kt_heap *heap, uintptr_t where, uintptr_t value, uintptr_t block);
+/* True if the word at `where` is known to lie in memory that was freed: what it says is forgotten.
+ * Walks over the brk heap, from where the last call came to: for few addresses, ascending. */
+bool kt_heap_in_freed(struct kt_heap *heap, uintptr_t where);
 /* The part at the start of a mapping that holds malloc's own lists (arenas of threads), 0 if none.
  */
 size_t kt_heap_arena_header(const struct kt_heap *heap, uintptr_t lo, uintptr_t hi);

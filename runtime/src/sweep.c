@@ -131,7 +131,7 @@ NO_SANITIZE static void look(struct sweep *s, uintptr_t *words, size_t n) {
         if (value - s->image.lo < s->image.hi - s->image.lo)
             image_word(s, &words[i], value);
         else if (value - s->watched.lo < s->watched.hi - s->watched.lo)
-            s->e->config.watch(s->e->config.translate_context, value);
+            s->e->config.watch(s->e->config.translate_context, (uintptr_t)&words[i], value);
         else
             moved_word(s, &words[i], value);
     }
@@ -344,6 +344,11 @@ __attribute__((noinline)) int kt_engine_sweep(void) {
     int result = sweep_all(e, (uintptr_t)__builtin_frame_address(0));
     e->stats.sweep_ns += kt_engine_clock() - start;
     return result;
+}
+
+bool kt_engine_in_freed(uintptr_t where) {
+    struct kt_engine *e = kt_engine_current;
+    return e != NULL && kt_heap_in_freed(&e->heap, where);
 }
 
 const struct kt_kept_word *kt_engine_kept_words(size_t *n) {

@@ -43,6 +43,8 @@ static void look(struct kt_thread *t, void *argument) {
     size_t size;
     look_up_locals(kt_runtime.handover->old, p->old_locals);
     look_up_locals(kt_runtime.self, p->new_locals);
+    kt_notes_of_this_thread();
+    kt_this_thread();
     p->storage_table = kt_thread_storage_table();
     p->stack = (struct kt_extent){t->frames.lo, t->frames.hi};
     /* Below the frames in use lies what earlier calls left. */
@@ -61,9 +63,20 @@ static void look(struct kt_thread *t, void *argument) {
             (uintptr_t)n->variables, (uintptr_t)(n->variables + n->variable_capacity)};
 }
 
+/* The first use of a version's storage may move the thread's table: here it is used, before anyone
+ * notes where the table is. */
+static void settle_storage(struct kt_arena *arena, size_t n) {
+    void **addresses = kt_arena_allocate(arena, (n + 1) * sizeof(void *));
+    kt_notes_of_this_thread();
+    kt_this_thread();
+    if (addresses)
+        look_up_locals(kt_runtime.self, addresses);
+}
+
 int kt_thread_places_find(struct kt_arena *arena, struct kt_failure *failure) {
     size_t n_old = count_locals(kt_runtime.handover->old), n_new = count_locals(kt_runtime.self);
     places = NULL;
+    settle_storage(arena, n_new);
     for (struct kt_thread *t = kt_next_parked(NULL); t; t = kt_next_parked(t)) {
         struct place *p = kt_arena_allocate(arena, sizeof *p);
         if (p) {

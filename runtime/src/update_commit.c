@@ -59,7 +59,7 @@ static bool has_untranslatable(struct kt_outcome *outcome) {
     bool found = false;
     for (size_t i = 0; i < n; i++) {
         if (words[i].why != KT_UNTRANSLATABLE || words[i].value < image->lo ||
-            words[i].value >= image->hi)
+            words[i].value >= image->hi || kt_engine_in_freed(words[i].where))
             continue;
         found = true;
         if (outcome->n_warnings < KT_MAX_WARNINGS) {
