@@ -33,6 +33,14 @@ for attempt in 1 2 3; do
   fi
   sleep $((attempt * 2))
 done
+# The newest version may be listed before it is there: then one that is older.
+if [ "${got-}" != yes ] && [ "${package#*=}" = "$package" ]; then
+  for version in $(apt-cache "${options[@]}" showsrc --only-source "$package" 2>/dev/null | sed -n 's/^Version: //p' | sort -Vru); do
+    if (cd "$work/src" && apt-get "${options[@]}" source --download-only "$package=$version") >"$work/log2" 2>&1; then
+      got=yes; break
+    fi
+  done
+fi
 [ "${got-}" = yes ] || fail "the source package could not be downloaded: $(grep -m1 -E '^[EW]:' "$work/log" | sed 's#[a-z]*://[^ ]*##g')"
 dsc=$(ls "$work/src"/*.dsc | head -n 1)
 mkdir -p "$(dirname "$folder")"

@@ -9,6 +9,7 @@ import {
   malformedAnnotation,
   namespaceConflict,
   registerVariable,
+  unmentionedStatic,
   unreadableDeclaration,
 } from '../support/frontend-errors.js';
 import { analyseBody, type LocalVariable } from './bodies.js';
@@ -159,18 +160,22 @@ export function locationOf(state: ParserState, token: number): Location {
   return { file, line };
 }
 
-function describeSkipped(state: ParserState, skipped: FileDeclarations['skipped'][number]): Diagnostic {
+/** The name that a declaration which can't be read seems to declare: the first one that something ends or initialises. */
+function declaredName(state: ParserState, first: number, end: number): string | undefined {
   const { source } = state;
-  let name = 'a declaration';
-  for (let i = skipped.first; i < skipped.end; i++) {
+  for (let i = first; i < end; i++) {
     if (source.kinds[i] !== T_IDENT || keywordClass(source.ids[i]!) !== undefined) continue;
     if (state.scope.entities.get(source.ids[i]!)?.kind === 'typedef') continue;
     const next = source.kinds[i + 1];
-    if (next !== undefined && '(=;[,'.includes(String.fromCharCode(next))) {
-      name = `the declaration of ${tokenText(source, i)}`;
-      break;
-    }
+    if (next !== undefined && '(=;[,'.includes(String.fromCharCode(next))) return tokenText(source, i);
   }
+  return undefined;
+}
+
+function describeSkipped(state: ParserState, skipped: FileDeclarations['skipped'][number]): Diagnostic {
+  const { source } = state;
+  const found = declaredName(state, skipped.first, skipped.end);
+  const name = found === undefined ? 'a declaration' : `the declaration of ${found}`;
   const system = isSystemOffset(source, source.starts[skipped.first]!);
   const near = skipped.at < source.count ? tokenText(source, skipped.at) : 'end of file';
   return unreadableDeclaration(name, skipped.expected, near, locationOf(state, skipped.at), system);
@@ -220,7 +225,10 @@ function fileVariables(
     if (v.isStatic && v.attributes.size === 0) {
       // Registering what is never mentioned would hide the compiler's warning about it.
       // One that this version only reads is registered all the same: the old version may have written it.
-      if (!usage.mentioned.has(v.id)) continue;
+      if (!usage.mentioned.has(v.id)) {
+        diagnostics.push(unmentionedStatic(v.name, undefined, locationOf(state, v.nameToken)));
+        continue;
+      }
     }
     const labels = v.initialiser !== undefined && holdsLabels(state, v.initialiser);
     out.push({
@@ -260,7 +268,12 @@ function readBody(
     candidates,
   });
   for (const id of facts.taken) taken.add(id);
-  for (const token of facts.lost) diagnostics.push(lostLocalStatic(f.name, locationOf(state, token)));
+  for (const token of facts.lost) {
+    const name = declaredName(state, token, f.close);
+    diagnostics.push(
+      lostLocalStatic(f.name, name, "its declaration can't be read", locationOf(state, token)),
+    );
+  }
   if (facts.damaged && f.notesLocals) diagnostics.push(bodyNotRead(f.name, locationOf(state, f.nameToken)));
   const add = (
     v: { name: string; type: TypeId; constant: boolean; annotations: readonly Annotation[] },
@@ -291,14 +304,17 @@ function readBody(
     // Statics of one name in several blocks: the second is x___0, the third x___1 (the original's names as well).
     const nth = sameName.get(v.name) ?? 0;
     sameName.set(v.name, nth + 1);
-    if (!isRegisteredStatic(state, f, v)) continue;
     const location = locationOf(state, v.nameToken);
+    if (!isRegisteredStatic(state, f, v)) {
+      diagnostics.push(unmentionedStatic(v.name, f.name, location));
+      continue;
+    }
     if (v.threadLocal) {
       if (v.migrate !== 'manual') diagnostics.push(localThreadLocal(f.name, v.name, location));
       continue;
     }
     if (v.obstacle !== undefined) {
-      diagnostics.push(lostLocalStatic(f.name, location));
+      diagnostics.push(lostLocalStatic(f.name, v.name, v.obstacle, location));
       continue;
     }
     const incomplete = isIncomplete(state.table, v.type, v.initialiser !== undefined);

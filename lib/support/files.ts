@@ -69,9 +69,15 @@ export interface PendingOutput {
   commit(): Promise<void>;
   /** Removes what was written. */
   discard(): Promise<void>;
+  /** What a tool said that wrote there, with the name that the user gave. */
+  named(text: Buffer): Buffer;
 }
 
 let outputs = 0;
+
+/** Text as its bytes, one character each: what a tool says need not be UTF-8. */
+const latin1 = (text: string): string => Buffer.from(text).toString('latin1');
+
 
 /**
  * An output that is written beside its place and renamed into it. What can't be replaced by a rename (a device, a directory,
@@ -88,7 +94,7 @@ export async function pendingOutput(
     return there === 'other' || above !== 'other';
   };
   if (options.direct || path === '-' || (await direct())) {
-    return { path, commit: async () => {}, discard: async () => {} };
+    return { path, commit: async () => {}, discard: async () => {}, named: (text) => text };
   }
   const name = basename(path);
   const temporary = join(parent, `.${name.slice(0, 200)}.kcc-${caller.pid}-${outputs++}`);
@@ -107,5 +113,9 @@ export async function pendingOutput(
       await caller.remove(temporary);
       forget();
     },
+    named: (text) =>
+      text.includes(temporary)
+        ? Buffer.from(text.toString('latin1').replaceAll(latin1(temporary), latin1(path)), 'latin1')
+        : text,
   };
 }

@@ -18,12 +18,17 @@ export function unreadableDeclaration(
   };
 }
 
-/** A `static` in a function body that could not be understood. */
-export function lostLocalStatic(func: string, location: Location): Diagnostic {
+/** A `static` in a function body that could not be understood, or that has no place for its registration. */
+export function lostLocalStatic(
+  func: string,
+  name: string | undefined,
+  why: string,
+  location: Location,
+): Diagnostic {
   return {
     code: 'KT1102',
     severity: 'warning',
-    message: `a static local of ${func}() can't be read: it will not be migrated`,
+    message: `static local ${name === undefined ? '' : `${name} `}of ${func}() will not be migrated: ${why}`,
     remedy: 'Write the declaration in plain C, on its own, or move the variable to file scope.',
     location,
   };
@@ -91,6 +96,16 @@ export function namespaceConflict(declared: string, given: string, location: Loc
     severity: 'warning',
     message: `KT_NAMESPACE is "${declared}" here, but --kitsune-namespace says "${given}": the command line wins`,
     remedy: 'Give the namespace in one place.',
+    location,
+  };
+}
+
+/** A static that no code mentions: it is left to the compiler, which drops it and may say so. */
+export function unmentionedStatic(name: string, func: string | undefined, location: Location): Diagnostic {
+  return {
+    code: 'KT1109',
+    severity: 'notice',
+    message: `static ${name}${func === undefined ? '' : ` of ${func}()`} is never mentioned: nothing reads or writes it, so it is not registered`,
     location,
   };
 }

@@ -104,7 +104,7 @@ export async function compileFile(
     );
     if (plain.status !== 0) {
       await pending.discard();
-      caller.print(2, plain.stderr);
+      caller.print(2, pending.named(plain.stderr));
       return plain.status;
     }
     spoken = plain.stderr;
@@ -218,7 +218,7 @@ async function compilePlainly(
     options,
   );
   context.caller.print(1, result.stdout);
-  context.caller.print(2, result.stderr);
+  context.caller.print(2, pending.named(result.stderr));
   if (result.status === 0) await pending.commit();
   else await pending.discard();
   return result.status;

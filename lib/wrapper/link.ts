@@ -27,7 +27,7 @@ export async function link(step: LinkStep, words: readonly string[], context: Li
   // Looked at while the linker works.
   const foreign = step.form === 'version' ? foreignInputs(step, caller) : Promise.resolve([]);
   const result = await running;
-  caller.print(2, result.stderr);
+  caller.print(2, pending.named(result.stderr));
   if (result.status !== 0) {
     await pending.discard();
     if (step.form === 'version') reportTo(caller, explainFailure(result.stderr.toString()));

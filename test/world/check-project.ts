@@ -1,0 +1,119 @@
+/** All that is checked of one project: in goes its entry of the table, out comes its row of the result. */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buildProject, runOwnTests, type ScriptResult, sourceOf, treeOf } from './build-project.js';
+import { kcc, worldFolder } from './places.js';
+import type { Project } from './projects.js';
+import { makeRecorder, recordedFiles } from './recorder.js';
+import { checkUnit, nameInTree, type UnitCheck } from './unit-check.js';
+
+export interface CheckOptions {
+  readonly keep: boolean;
+  readonly tests: boolean;
+  readonly units: RegExp;
+  /** What the files are compared with: the first is gcc. */
+  readonly compilers: readonly string[];
+  readonly progress: (text: string) => void;
+}
+
+export interface TestOutcome {
+  readonly name: string;
+  readonly gcc: boolean;
+  /** Under the driver, and with updating switched off. Undefined where it does not pass with gcc. */
+  readonly driver?: boolean;
+  readonly off?: boolean;
+  readonly tail?: string;
+}
+
+export interface ProjectResult {
+  readonly project: Project;
+  readonly skipped?: string;
+  readonly builds?: { readonly gcc: boolean; readonly kcc: boolean; readonly tail?: string };
+  readonly tests: readonly TestOutcome[];
+  readonly units: readonly UnitCheck[];
+}
+
+/** Files are compared two at a time. */
+const workers = 2;
+
+export async function checkProject(project: Project, options: CheckOptions): Promise<ProjectResult> {
+  const { progress } = options;
+  const empty = { project, tests: [], units: [] };
+  const source = await sourceOf(project);
+  if ('skipped' in source) return { ...empty, skipped: source.skipped };
+
+  const records = join(worldFolder, project.name, 'record');
+  if (!options.keep) rmSync(records, { recursive: true, force: true });
+  const build = async (compiler: string, command: string): Promise<ScriptResult> => {
+    const result = await buildProject(project, source.folder, compiler, command, options.keep);
+    progress(`${compiler} ${result.ok ? 'builds it' : 'does not build it'} (${result.seconds.toFixed(0)} s)`);
+    return result;
+  };
+  const plain = await build('gcc', makeRecorder(records, 'gcc'));
+  if (!plain.ok) {
+    return { ...empty, skipped: `gcc does not build it here: ${plain.tail.split('\n').pop()}` };
+  }
+  const ours = await build('kcc', kcc);
+  const builds = { gcc: true, kcc: ours.ok, ...(ours.ok ? {} : { tail: ours.tail }) };
+  const tests: TestOutcome[] = [];
+  if (options.tests) {
+    for (const own of project.tests) tests.push(await checkTests(project, own, ours.ok, progress));
+  }
+  const units = await checkUnits(project, records, options);
+  return { project, builds, tests, units };
+}
+
+async function checkTests(
+  project: Project,
+  own: Project['tests'][number],
+  built: boolean,
+  progress: (text: string) => void,
+): Promise<TestOutcome> {
+  const word = (r: ScriptResult): string => `${r.ok ? 'pass' : 'FAIL'} (${r.seconds.toFixed(0)} s)`;
+  const gcc = await runOwnTests(project, own, 'gcc', {}, 'gcc');
+  progress(`${own.name}, built by gcc: ${word(gcc)}`);
+  if (!gcc.ok) return { name: own.name, gcc: false, tail: gcc.tail };
+  if (!built) return { name: own.name, gcc: true, driver: false, off: false };
+  const driver = await runOwnTests(project, own, 'kcc', {}, 'driver');
+  progress(`${own.name}, under the driver: ${word(driver)}`);
+  const off = await runOwnTests(project, own, 'kcc', { KITSUNE: 'off' }, 'off');
+  progress(`${own.name}, KITSUNE=off: ${word(off)}`);
+  const failed = driver.ok ? off : driver;
+  return {
+    name: own.name,
+    gcc: true,
+    driver: driver.ok,
+    off: off.ok,
+    ...(failed.ok ? {} : { tail: failed.tail }),
+  };
+}
+
+async function checkUnits(project: Project, records: string, options: CheckOptions): Promise<UnitCheck[]> {
+  const tree = treeOf(project, 'gcc');
+  const files = recordedFiles(records, tree).filter((f) => {
+    const name = nameInTree(f, tree);
+    return options.units.test(name) && !project.notCompared?.test(name);
+  });
+  const scratch = mkdtempSync(join(tmpdir(), 'kitsune-world-'));
+  mkdirSync(scratch, { recursive: true });
+  const results: UnitCheck[] = [];
+  const queue = [...files];
+  let told = performance.now();
+  const worker = async (): Promise<void> => {
+    for (let file = queue.shift(); file; file = queue.shift()) {
+      results.push(await checkUnit(file, tree, scratch, options.compilers));
+      if (performance.now() - told > 10_000) {
+        told = performance.now();
+        options.progress(`${results.length} of ${files.length} files compared`);
+      }
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: workers }, worker));
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+  options.progress(`${results.length} files compared`);
+  return results;
+}

@@ -1,0 +1,136 @@
+/** What the checks of a project come to: a row of the table, and what is wrong in sentences. */
+
+import { treeOf } from './build-project.js';
+import type { ProjectResult } from './check-project.js';
+import { nameInTree, type UnitCheck } from './unit-check.js';
+
+export interface Row {
+  readonly project: string;
+  readonly buildSystem: string;
+  readonly skipped?: string;
+  readonly builds: boolean;
+  readonly tests: { readonly passed: number; readonly failed: number; readonly notWithGcc: number };
+  readonly files: number;
+  readonly broken: number;
+  readonly variables: { readonly wanted: number; readonly exact: number; readonly explained: number };
+  readonly types: { readonly wanted: number; readonly exact: number };
+  readonly warnings: Readonly<
+    Record<string, { readonly files: number; readonly equal: number; readonly lines: number }>
+  >;
+  readonly stateless: { readonly files: number; readonly equal: number };
+  readonly code: { readonly functions: number; readonly different: number };
+  readonly problems: readonly string[];
+  readonly explained: readonly string[];
+}
+
+const sum = <T>(list: readonly T[], pick: (item: T) => number): number =>
+  list.reduce((total, item) => total + pick(item), 0);
+
+export function rowOf(result: ProjectResult): Row {
+  const { project, units, tests } = result;
+  const tree = treeOf(project, 'gcc');
+  const problems: string[] = [];
+  if (result.builds?.kcc === false) problems.push(`kcc does not build it:\n${result.builds.tail ?? ''}`);
+  for (const t of tests) {
+    if (t.gcc && !(t.driver && t.off)) {
+      const how = t.driver ? 'with KITSUNE=off' : 'under the driver';
+      problems.push(`own tests (${t.name}) fail ${how}:\n${t.tail ?? ''}`);
+    }
+  }
+  for (const u of units) problems.push(...problemsOf(u, nameInTree(u.file, tree)));
+  const shapes = units.flatMap((u) => (u.shapes ? [u.shapes] : []));
+  const compilers = new Set(units.flatMap((u) => Object.keys(u.diagnostics)));
+  const warnings = Object.fromEntries(
+    [...compilers].map((compiler) => {
+      const all = units.flatMap((u) => (u.diagnostics[compiler] ? [u.diagnostics[compiler]] : []));
+      const equal = all.filter((d) => d.onlyCompiler.length === 0 && d.onlyKcc.length === 0);
+      return [compiler, { files: all.length, equal: equal.length, lines: sum(all, (d) => d.lines) }];
+    }),
+  );
+  const codes = units.flatMap((u) => (u.code ? [u.code] : []));
+  const stateless = codes.filter((c) => c.stateless);
+  return {
+    project: project.name,
+    buildSystem: project.buildSystem,
+    ...(result.skipped === undefined ? {} : { skipped: result.skipped }),
+    builds: result.builds?.kcc ?? false,
+    tests: {
+      passed: tests.filter((t) => t.driver && t.off).length,
+      failed: tests.filter((t) => t.gcc && !(t.driver && t.off)).length,
+      notWithGcc: tests.filter((t) => !t.gcc).length,
+    },
+    files: units.length,
+    broken: units.filter((u) => u.broken !== undefined).length,
+    variables: {
+      wanted: sum(shapes, (s) => s.variables),
+      exact: sum(shapes, (s) => s.exactVariables),
+      explained: sum(shapes, (s) => s.explained.length),
+    },
+    types: { wanted: sum(shapes, (s) => s.types), exact: sum(shapes, (s) => s.exactTypes) },
+    warnings,
+    stateless: { files: stateless.length, equal: stateless.filter((c) => c.equal).length },
+    code: {
+      functions: sum(codes, (c) => c.functions),
+      different: sum(codes, (c) => c.different.length),
+    },
+    problems,
+    explained: units.flatMap((u) =>
+      (u.shapes?.explained ?? []).map((e) => `${nameInTree(u.file, tree)}: ${e}`),
+    ),
+  };
+}
+
+function problemsOf(u: UnitCheck, name: string): string[] {
+  const found: string[] = [];
+  if (u.broken !== undefined) found.push(`${name}: ${u.broken}`);
+  for (const d of u.shapes?.differences ?? []) found.push(`${name}: ${d}`);
+  for (const [compiler, d] of Object.entries(u.diagnostics)) {
+    for (const line of d.onlyCompiler) found.push(`${name}: only ${compiler} says: ${line}`);
+    for (const line of d.onlyKcc) found.push(`${name}: only kcc (${compiler}) says: ${line}`);
+  }
+  if (u.code?.stateless && !u.code.equal) {
+    found.push(`${name}: it has no state, but other code: ${u.code.different.join(', ')}`);
+  }
+  return found;
+}
+
+/** Whether the project holds all that was promised. */
+export const isGood = (row: Row): boolean => row.skipped === undefined && row.problems.length === 0;
+
+const of = (part: number, whole: number): string => (part === whole ? `${whole}` : `${part} of ${whole}`);
+
+export const tableHeader: readonly string[] = [
+  'project',
+  'by',
+  'builds',
+  'own tests',
+  'files',
+  'variables exact',
+  'types exact',
+  'warnings equal: gcc',
+  'clang',
+  'stateless equal',
+  'other code',
+];
+
+export function tableRow(row: Row): string[] {
+  if (row.skipped !== undefined) return [row.project, row.buildSystem, `skipped: ${row.skipped}`];
+  const { tests, variables, types, warnings, stateless, code } = row;
+  const said = (compiler: string): string => {
+    const w = warnings[compiler];
+    return w ? `${of(w.equal, w.files)} (${w.lines} lines)` : '–';
+  };
+  return [
+    row.project,
+    row.buildSystem,
+    row.builds ? 'yes' : 'NO',
+    tests.passed + tests.failed === 0 ? '–' : of(tests.passed, tests.passed + tests.failed),
+    row.broken > 0 ? `${row.files}, ${row.broken} BROKEN` : `${row.files}`,
+    `${of(variables.exact, variables.wanted)}${variables.explained > 0 ? ` (${variables.explained} explained)` : ''}`,
+    of(types.exact, types.wanted),
+    said('gcc'),
+    said('clang'),
+    of(stateless.equal, stateless.files),
+    `${code.different} of ${code.functions}`,
+  ];
+}
