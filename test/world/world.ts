@@ -7,7 +7,7 @@
  * extracts what debugging information says, does kcc say what gcc and clang say, is the code of files without state the same?
  * The table is also written to build/world/results.json, with everything that is wrong. The last line is `N passed, N failed, N skipped`.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { execa } from 'execa';
@@ -27,6 +27,15 @@ const { values, positionals } = parseArgs({
     compilers: { type: 'string', default: 'gcc,clang' },
   },
 });
+
+const resultsFile = join(worldFolder, 'results.json');
+
+/** Rows of projects that an earlier run checked and this one did not. */
+function earlierRows(): Row[] {
+  if (!existsSync(resultsFile)) return [];
+  const earlier = JSON.parse(readFileSync(resultsFile, 'utf8')) as Row[];
+  return earlier.filter((e) => !rows.some((r) => r.project === e.project));
+}
 
 const started = performance.now();
 const unknown = positionals.filter((p) => !projects.some((q) => q.name === p));
@@ -68,7 +77,7 @@ for (const project of projects) {
 
 printTable('Projects of the world, built with CC=kcc', tableHeader, rows.map(tableRow));
 mkdirSync(worldFolder, { recursive: true });
-writeFileSync(join(worldFolder, 'results.json'), `${JSON.stringify(rows, null, 2)}\n`);
+writeFileSync(resultsFile, `${JSON.stringify([...earlierRows(), ...rows], null, 2)}\n`);
 console.log('\nwritten: build/world/results.json');
 const count = (pick: (row: Row) => boolean): number => rows.filter(pick).length;
 const failed = count((r) => r.skipped === undefined && !isGood(r));
