@@ -16,6 +16,7 @@ import { planSlots, type SlotRoot } from '../model/slots.js';
 import { type SummarySource, summarySource } from '../model/summary-writer.js';
 import type { Diagnostic } from '../support/errors.js';
 import { noteDeclarations, noteEntry, noteVariable } from './notes.js';
+import { mapOrigins, type PrefixMap } from './prefix-maps.js';
 import { digestSection, functionEntry, variableEntry } from './registrations.js';
 
 export interface RewriteOptions extends ParseOptions {
@@ -25,6 +26,8 @@ export interface RewriteOptions extends ParseOptions {
   readonly retain?: boolean;
   /** False: no registrations of variables and functions (the original's `--dontglobalreg`). */
   readonly registrations?: boolean;
+  /** What `-ffile-prefix-map` says of paths, in order. */
+  readonly prefixMaps?: readonly PrefixMap[];
 }
 
 export interface RewriteResult {
@@ -45,7 +48,7 @@ export interface RewriteResult {
 export function rewriteUnit(preprocessed: string, options: RewriteOptions): RewriteResult {
   const parsed = parseUnit(preprocessed, options);
   const selected = selectTypes(parsed);
-  const unit = unitOf(parsed, selected, options);
+  const unit = mapOrigins(unitOf(parsed, selected, options), options.prefixMaps ?? []);
   if (parsed.source.count === 0) return { text: preprocessed, diagnostics: [], unit, registrations: '' };
   const summary = summarySource(unit, planUnitSlots(selected), options.retain ?? true);
   return { ...planEdits(parsed, selected, unit, summary, options), diagnostics: parsed.diagnostics, unit };

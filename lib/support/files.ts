@@ -78,7 +78,6 @@ let outputs = 0;
 /** Text as its bytes, one character each: what a tool says need not be UTF-8. */
 const latin1 = (text: string): string => Buffer.from(text).toString('latin1');
 
-
 /**
  * An output that is written beside its place and renamed into it. What can't be replaced by a rename (a device, a directory,
  * standard output, a place in a missing directory) is written directly: the tool that writes it reports the trouble in its own words.

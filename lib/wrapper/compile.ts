@@ -72,6 +72,7 @@ export async function compileFile(
     fileKey: key,
     kitsune: context.kitsune,
     target: await target,
+    prefixMaps: step.prefixMaps,
   });
   if (rewritten.kind === 'unchanged') {
     reportTo(caller, [rewriteFailed(step.source, rewritten.reason)]);

@@ -70,6 +70,8 @@ export function planLink(
     }
     const effect = token.spec?.effect;
     if (effect === 'output' || effect === 'language' || effect?.startsWith('depend-') === true) continue;
+    // clang would describe the assembly that kcc adds, by its temporary path: there is nothing else to describe.
+    if (effect === 'debug' && world.family === 'clang' && !hasOtherSources(invocation)) continue;
     if (effect === 'position' || (version && effect === 'pie')) continue;
     if (token.spec?.stage === 'preprocess' && objectOf.size > 0 && !hasOtherSources(invocation)) continue;
     words.push(...token.words);

@@ -224,8 +224,17 @@ function planCompilation(invocation: Invocation, world: World, input: Input, out
     compileOptions,
     plainOptions: [...unused, ...keys, ...includeFlags(world), ...words(shared), ...positionFlags],
     ...(dependencies ? { dependencies } : {}),
+    prefixMaps: prefixMapsOf(options),
     ...(saving ? { keepPreprocessed: savedName(saving, invocation, input) } : {}),
   };
+}
+
+/** As gcc and clang read them: the first equals sign separates. */
+function prefixMapsOf(options: readonly Option[]): [old: string, replacement: string][] {
+  return options.flatMap((t) => {
+    const map = /^-f(?:file|debug)-prefix-map=([^=]*)=(.*)$/s.exec(t.words[0] ?? '');
+    return map ? [[map[1]!, map[2]!] as [string, string]] : [];
+  });
 }
 
 /** `-save-temps` and `-save-temps=cwd` put files into the working directory, `=obj` beside the output. */

@@ -9,6 +9,7 @@ export interface RewriteRequest {
   readonly kitsune: KitsuneOptions;
   /** As the compiler names it. */
   readonly target: string;
+  readonly prefixMaps: readonly (readonly [old: string, replacement: string])[];
 }
 
 export type Rewritten =
@@ -26,12 +27,13 @@ const printable = (_key: string, value: unknown): unknown =>
 
 /** Adds registrations and the type summary to preprocessed C. */
 export async function rewrite(request: RewriteRequest): Promise<Rewritten> {
-  const { text, fileKey, kitsune, target } = request;
+  const { text, fileKey, kitsune, target, prefixMaps } = request;
   const { rewriteUnit } = await import('../rewrite/index.js');
   try {
     const result = rewriteUnit(text, {
       unitFile: fileKey,
       target,
+      prefixMaps,
       automigrate: kitsune.autoMigrate,
       functions: kitsune.functions,
       registrations: kitsune.registerGlobals,

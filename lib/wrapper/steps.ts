@@ -34,6 +34,8 @@ export interface CompileStep {
   /** Options to compile the source as the user wrote it: for diagnostics, and when the rewritten text does not compile. */
   readonly plainOptions: readonly string[];
   readonly dependencies?: DependencyOutput;
+  /** `-ffile-prefix-map`, `-fdebug-prefix-map`: what paths shall be called, in order. */
+  readonly prefixMaps: readonly (readonly [old: string, replacement: string])[];
   /** `-save-temps`: the preprocessed text is kept here. */
   readonly keepPreprocessed?: string;
 }

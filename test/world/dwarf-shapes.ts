@@ -27,6 +27,10 @@ const recordWord: ReadonlyMap<string, string> = new Map([
   ['enumeration_type', 'enum'],
 ]);
 
+/** What a va_list is an array of, and what it is a pointer to as a parameter. */
+const isVariableArguments = (entry: Entry | undefined): boolean =>
+  entry?.tag === 'structure_type' && textAttribute(entry, 'name') === '__va_list_tag';
+
 /** What an object's debugging information says of its variables and types. */
 export function shapesOfDebugInfo(info: DebugInfo): Shapes {
   const texts = new Map<Entry, string>();
@@ -53,9 +57,10 @@ export function shapesOfDebugInfo(info: DebugInfo): Shapes {
       case 'base_type':
         return baseNames.get(name ?? '') ?? name ?? '?';
       case 'pointer_type':
-        return `*${targetText(entry)}`;
+        return isVariableArguments(target(entry)) ? '__builtin_va_list' : `*${targetText(entry)}`;
       case 'array_type': {
         if (entry.attributes.has('GNU_vector')) return `vector ${targetText(entry)}`;
+        if (isVariableArguments(target(entry))) return '__builtin_va_list';
         const bounds = entry.children.filter((c) => c.tag === 'subrange_type').map(boundText);
         return `${bounds.join('')}${targetText(entry)}`;
       }
@@ -143,7 +148,8 @@ export function shapesOfDebugInfo(info: DebugInfo): Shapes {
         case 'variable': {
           const location = child.attributes.get('location');
           const isStatic = location !== undefined && /^DW_OP_(?:addr|const8u|GNU_push_tls)/.test(location);
-          if (!isStatic) break;
+          // __func__ and its like.
+          if (!isStatic || child.attributes.has('artificial')) break;
           const declared = entryAttribute(info, child, 'specification') ?? child;
           const name = textAttribute(declared, 'name');
           if (name === undefined) break;

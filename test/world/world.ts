@@ -69,6 +69,8 @@ for (const project of projects) {
     }),
   );
   rows.push(row);
+  mkdirSync(worldFolder, { recursive: true });
+  writeFileSync(resultsFile, `${JSON.stringify([...earlierRows(), ...rows], null, 2)}\n`);
   if (row.skipped !== undefined) progress(`skipped: ${row.skipped}`);
   const shown = 30;
   for (const problem of row.problems.slice(0, shown)) progress(`PROBLEM ${problem}`);
@@ -76,8 +78,6 @@ for (const project of projects) {
 }
 
 printTable('Projects of the world, built with CC=kcc', tableHeader, rows.map(tableRow));
-mkdirSync(worldFolder, { recursive: true });
-writeFileSync(resultsFile, `${JSON.stringify([...earlierRows(), ...rows], null, 2)}\n`);
 console.log('\nwritten: build/world/results.json');
 const count = (pick: (row: Row) => boolean): number => rows.filter(pick).length;
 const failed = count((r) => r.skipped === undefined && !isGood(r));
