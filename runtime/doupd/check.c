@@ -80,6 +80,19 @@ static int check(const struct options *o, const struct process *p, struct files 
     return kt_verify(v, failure);
 }
 
+void read_build_id(const char *version, char *build_id) {
+    struct kt_elf elf;
+    struct kt_failure failure = {0};
+    build_id[0] = '\0';
+    int fd = open(version, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd >= 0 && !kt_elf_open(&elf, fd, version, &failure)) {
+        kt_elf_build_id(&elf, build_id, KT_BUILD_ID_TEXT);
+        kt_elf_close(&elf);
+    }
+    if (fd >= 0)
+        close(fd);
+}
+
 int check_process(const struct options *options, const struct process *process) {
     static struct files files;
     struct kt_verification v;

@@ -38,7 +38,8 @@ struct process {
     uint64_t start_time;
     uid_t user;               /* of the process now */
     char directory[PATH_MAX]; /* of its requests */
-    char program[64];
+    char program[64];         /* the file's name at its start */
+    char command[64];         /* as it was called: the name of a link, perhaps */
     char version[PATH_MAX];
     char build_id[KT_BUILD_ID_TEXT];
     char outcome[128];
@@ -63,6 +64,8 @@ int process_become_user(const struct process *process);
 /* Updates all processes; returns the exit status. */
 int update_processes(const struct options *options, const struct process *processes, size_t n);
 int check_process(const struct options *options, const struct process *process);
+/* The build-id of a version's file, KT_BUILD_ID_TEXT bytes; "" if it has none. */
+void read_build_id(const char *version, char *build_id);
 int cancel_request(const struct options *options, const struct process *process);
 void list_processes(const struct options *options);
 void show_status(const struct options *options, const struct process *process);

@@ -84,6 +84,8 @@ static bool parse_record(FILE *f, struct process *p) {
             p->start_time = strtoull(value, NULL, 10);
         else if (!strcmp(line, "program"))
             set(p->program, sizeof p->program, value);
+        else if (!strcmp(line, "command"))
+            set(p->command, sizeof p->command, value);
         else if (!strcmp(line, "version"))
             set(p->version, sizeof p->version, value);
         else if (!strcmp(line, "build-id"))
@@ -206,8 +208,9 @@ static bool list_directory(void *context, const char *directory) {
     for (struct dirent *e; d && (e = readdir(d));) {
         char *end;
         long pid = strtol(e->d_name, &end, 10);
+        /* One that doesn't handle the signal has become another program by exec. */
         if (pid > 0 && !strcmp(end, ".record") && read_record(directory, pid, &p) &&
-            first_time(it, pid))
+            process_handles(&p, p.signal) && process_lives(&p) && first_time(it, pid))
             it->visit(it->context, &p);
     }
     if (d)

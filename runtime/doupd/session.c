@@ -133,11 +133,25 @@ static void refuse(struct session *s, const struct options *o, const char *outco
     finish(s, status);
 }
 
+/* One of all processes of a program that ended of itself, as children of a server do, before it
+ * began to update. */
+static bool ended_by_itself(const struct session *s, const struct options *o) {
+    return o->name && !s->phase[0] && !process_lives(s->process);
+}
+
+static void ended(struct session *s, const struct options *o) {
+    unlink(s->request_path);
+    session_outcome(s, o, "ended before its update", 0);
+    finish(s, EXIT_COMMITTED);
+}
+
 static void begin(struct session *s, const struct options *o) {
     const struct process *p = s->process;
     if (!absolute(s->version, o->version, &s->failure) ||
         (o->transformer && !absolute(s->transformer, o->transformer, &s->failure)))
         return refuse(s, o, "refused", EXIT_REFUSED);
+    if (ended_by_itself(s, o))
+        return ended(s, o);
     if (!process_handles(p, p->signal)) {
         kt_fail(&s->failure, KT_SIGNAL_NOT_HANDLED, p->pid);
         return refuse(s, o, "refused", EXIT_UNUSABLE);
@@ -155,6 +169,8 @@ static void begin(struct session *s, const struct options *o) {
         error = errno;
         unlink(s->request_path);
     }
+    if (error == ESRCH && ended_by_itself(s, o))
+        return ended(s, o);
     if (error == EEXIST)
         kt_fail(&s->failure, KT_REQUEST_UNDER_WAY, p->pid);
     else if (error)
@@ -173,6 +189,8 @@ static void begin(struct session *s, const struct options *o) {
  */
 
 static void died(struct session *s, const struct options *o) {
+    if (ended_by_itself(s, o))
+        return ended(s, o);
     if (!s->failure.code)
         kt_fail(&s->failure, KT_PROCESS_DIED, s->process->pid,
                 s->phase[0] ? ", in a phase after its start" : "");

@@ -26,6 +26,9 @@ struct driver_options {
 /* The one instance, mapped by state_create(); NULL before. */
 extern struct kt_state *driver_state;
 
+/* The program that argv[0] names, if the driver was not called by a name of its own; else NULL. */
+const char *own_name_program(const char *name);
+
 /* Exits with usage, help or version text where the options ask for it. */
 void options_parse(int argc, char **argv, struct driver_options *options);
 

@@ -81,9 +81,9 @@ static void on_signal(int signal, siginfo_t *info, void *context) {
 static void in_forked_child(void) {
     struct kt_version *v = driver_state->versions[driver_state->current];
     driver_state->timer_exists = 0;
+    driver_state->unannounced = 1;
     if (v->on_fork_child)
         v->on_fork_child();
-    record_write();
 }
 
 static void at_exit(void) {
@@ -176,6 +176,8 @@ int main(int argc, char **argv) {
     struct driver_options options = {
         .timeout_s = 30, .signal = SIGRTMAX - 3, .on_failure = KT_ON_FAILURE_RESUME};
     const char *exec_path = take_exec_path();
+    if (!exec_path)
+        exec_path = own_name_program(argc > 0 ? argv[0] : NULL);
     if (exec_path) {
         options.version_path = exec_path;
         options.quiet = 1;

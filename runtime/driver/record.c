@@ -146,6 +146,8 @@ int record_write(void) {
     add_number_line(&t, "pid", (unsigned long long)getpid());
     add_number_line(&t, "start-time", start_time());
     add_line(&t, "program", s->program);
+    const char *slash = s->argc > 0 ? strrchr(s->argv[0], '/') : NULL;
+    add_line(&t, "command", slash ? slash + 1 : s->argc > 0 ? s->argv[0] : "");
     add_line(&t, "version", v->path);
     add_line(&t, "build-id", v->build_id[0] ? v->build_id : "-");
     add_number_line(&t, "updates", s->update_count);

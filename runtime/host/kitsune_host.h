@@ -134,6 +134,9 @@ struct kt_handover {
     /* CLOCK_MONOTONIC, nanoseconds. 0: did not happen. */
     uint64_t requested_ns, entered_ns, verified_ns, loaded_ns, started_ns, deadline_ns;
     uint64_t quiet_ns; /* all threads are at rest */
+    uint32_t
+        forked; /* in a child that was forked while the new version started: nobody waits for it */
+    int32_t dumpable; /* for kt_close_own_files() */
 };
 
 enum kt_exit_kind { KT_EXIT_ATEXIT, KT_EXIT_CXA, KT_EXIT_ON_EXIT, KT_EXIT_QUICK };
@@ -307,6 +310,10 @@ struct kt_state {
     uint32_t stopping;             /* threads park at their next update point; atomic */
     uint32_t thread_events;        /* counts what threads do in an update; atomic, a futex */
     int32_t waker_tid;             /* of the thread that wakes the main thread, 0: none */
+
+    /* The process has no record yet under its present id and user: it writes one at its next update
+     * point. Not at once, as most forked children only exec another program. */
+    volatile sig_atomic_t unannounced;
 };
 
 struct kt_host {

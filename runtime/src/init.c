@@ -40,7 +40,8 @@ KT_PUBLIC const uint32_t kt_version_abi = KT_HOST_ABI;
 /* exit() in a version that has not come to its update point. */
 static void on_exit_begins(void) {
     struct kt_failure failure = {0};
-    if (kt_runtime.mode != KT_MODE_STARTING)
+    /* A child that the starting version forked ends as it likes: it is not the update's end. */
+    if (kt_runtime.mode != KT_MODE_STARTING || kt_runtime.handover->forked)
         return;
     kt_fail(&failure, KT_START_ENDED, kt_runtime.handover->point);
     kt_roll_back(&failure);

@@ -99,7 +99,8 @@ static void write_benchmark(const struct kt_handover *h, const struct kt_outcome
 void kt_outcome_report(const struct kt_handover *h, const struct kt_outcome *o) {
     static struct text text;
     compose(&text, h, o);
-    write_benchmark(h, o);
+    if (!h->forked)
+        write_benchmark(h, o);
     kitsune_log("update committed: %s", text.data);
     for (unsigned i = 0; i < o->n_warnings; i++)
         kitsune_log("warning: %s", o->warnings[i]);

@@ -76,6 +76,10 @@ const char *kt_request_directory(char room[64]);
 /* The driver's signal handler lands here. */
 void kt_on_request(int signal, siginfo_t *info);
 void kt_on_fork_child(void);
+/* Gives a process that has changed its user access to its own files in /proc for the time of an
+ * update. Returns what kt_close_own_files() takes to undo it. */
+int kt_open_own_files(void);
+void kt_close_own_files(int dumpable);
 /* Takes the pending request: 1 if there is one (now this process's), 0 if it was withdrawn. */
 int kt_request_take(struct kt_request *request, struct kt_failure *failure);
 /* Ends a request that was taken, whatever came of it. */

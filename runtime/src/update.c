@@ -76,6 +76,7 @@ static __attribute__((noinline)) void attempt(const char *point) {
     }
     memset(h, 0, KT_HANDOVER_ROOM);
     h->size = sizeof *h;
+    h->dumpable = kt_open_own_files();
     h->entered_ns = entered;
     h->requested_ns = update.request.requested_ns;
     h->deadline_ns = update.request.deadline_ns;
@@ -101,11 +102,20 @@ static __attribute__((noinline)) void attempt(const char *point) {
     if (!refused && kt_phase_start(&update))
         refuse();
     under_way = 0;
+    kt_close_own_files(h->dumpable);
     kt_threads_resume();
+}
+
+static void announce(void) {
+    kt_runtime.state->unannounced = 0;
+    kt_runtime.host->write_record();
+    kt_refresh_attention();
 }
 
 static __attribute__((noinline, cold)) void attend(const char *point) {
     int saved = errno;
+    if (kt_runtime.mode == KT_MODE_RUNNING && kt_runtime.state->unannounced)
+        announce();
     struct kt_thread *t = kt_this_thread();
     if (!point)
         point = "";

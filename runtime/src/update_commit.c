@@ -131,6 +131,7 @@ void kt_commit(void) {
     kt_refresh_attention();
     outcome.committed_ns = kt_now_ns();
     kt_request_finish(h->request_directory, h->nonce);
+    kt_close_own_files(h->dumpable);
     kt_runtime.host->write_record();
     kt_outcome_report(h, &outcome);
     if (!h->log_was_open)

@@ -75,7 +75,7 @@ static void show_pending(bool pending) {
 void kt_refresh_attention(void) {
     const struct kt_state *s = kt_runtime.state;
     kt_attention = kt_runtime.mode == KT_MODE_STARTING || is_waiting || s->self_requested ||
-                   s->threaded || __atomic_load_n(&s->stopping, __ATOMIC_SEQ_CST);
+                   s->unannounced || s->threaded || __atomic_load_n(&s->stopping, __ATOMIC_SEQ_CST);
 }
 
 static void stop_waiting(void) {
@@ -180,6 +180,14 @@ void kt_on_fork_child(void) {
     /* The eventfd is shared with the parent: draining it here would hide the parent's request from
      * it. */
     kt_runtime.state->update_fd = -1;
+    /* An update that is under way is the parent's, too; the child goes through it unheard. */
+    struct kt_handover *h = kt_runtime.mode == KT_MODE_STARTING ? kt_runtime.handover : NULL;
+    if (h) {
+        kt_answer_close(h->answer_fd, h->answer_inode);
+        h->answer_fd = -1;
+        h->nonce[0] = '\0';
+        h->forked = 1;
+    }
 }
 
 bool kt_request_pending(void) {
