@@ -38,6 +38,7 @@ struct process {
     uint64_t start_time;
     uid_t user;               /* of the process now */
     char directory[PATH_MAX]; /* of its requests */
+    char root[PATH_MAX];      /* its root directory, "" if it is this process's own */
     char program[64];         /* the file's name at its start */
     char command[64];         /* as it was called: the name of a link, perhaps */
     char version[PATH_MAX];
@@ -54,6 +55,11 @@ int process_find(long pid, struct process *process, struct kt_failure *failure);
 /* Calls `visit` for each process of this user (root: of everybody). Removes records of processes
  * that are gone. */
 void process_each(void (*visit)(void *context, const struct process *process), void *context);
+/* Whether a process with another root directory can be updated there: 0, or KT_OTHER_ROOT. */
+int process_check_root(const struct process *process, struct kt_failure *failure);
+/* The name of a file as the process knows it. False if the file lies outside of its root directory.
+ */
+bool process_own_path(const struct process *process, const char *path, char *own);
 bool process_lives(const struct process *process);
 /* Whether it has a handler for the signal: sending it one without would end it. */
 bool process_handles(const struct process *process, int signal);

@@ -17,8 +17,12 @@
 #include <unistd.h>
 
 #include "doupd.h"
+#include "root.h"
 #include "runtime.h"
 #include "strict_modes.h"
+
+/* How long a process that was forked just now may take to come to its first update point. */
+enum { FORKED_CHILD_MS = 2000, FORKED_CHILD_STEP_MS = 20 };
 
 /* Effective user of the process; (uid_t)-1 if there is none. */
 static uid_t user_of(long pid) {
@@ -108,6 +112,28 @@ static bool exists(const char *directory, long pid, const char *suffix) {
     return !access(path, F_OK);
 }
 
+/* A process that changed its root directory has its requests, and since then its record, inside. */
+static void look_inside(struct process *p) {
+    char inside[PATH_MAX], path[PATH_MAX + 64];
+    static struct process now;
+    int n = snprintf(inside, sizeof inside, "%s%s", p->root, p->directory);
+    if (n < 0 || (size_t)n >= sizeof inside)
+        return;
+    strcpy(p->directory, inside);
+    kt_request_path(path, sizeof path, inside, p->pid, ".record");
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+    memset(&now, 0, sizeof now);
+    if (f && parse_record(f, &now) && now.pid == p->pid && now.start_time == p->start_time) {
+        set(p->version, sizeof p->version, now.version);
+        set(p->build_id, sizeof p->build_id, now.build_id);
+        set(p->outcome, sizeof p->outcome, now.outcome);
+        p->updates = now.updates;
+    }
+    if (f)
+        fclose(f);
+}
+
 /* Reads the record of `pid` in `directory`; a stale one is removed. */
 static bool read_record(const char *directory, long pid, struct process *p) {
     char path[PATH_MAX + 64];
@@ -137,6 +163,9 @@ static bool read_record(const char *directory, long pid, struct process *p) {
      * in its new user's. */
     if (st.st_uid != p->user)
         snprintf(p->directory, sizeof p->directory, "/tmp/kitsune-%lu", (unsigned long)p->user);
+    process_find_root(p);
+    if (p->root[0])
+        look_inside(p);
     p->request_waits = exists(p->directory, pid, ".request");
     p->request_active = exists(p->directory, pid, ".active");
     return true;
@@ -172,13 +201,29 @@ static bool look_in(void *context, const char *directory) {
     return read_record(directory, s->pid, s->process);
 }
 
+/* Whether the process runs a driver: a forked child has no record before its first update point. */
+static bool runs_driver(long pid) {
+    char link[64], exe[PATH_MAX];
+    snprintf(link, sizeof link, "/proc/%ld/exe", pid);
+    ssize_t n = readlink(link, exe, sizeof exe - 1);
+    exe[n > 0 ? n : 0] = '\0';
+    const char *slash = strrchr(exe, '/');
+    return slash && (!strcmp(slash, "/kitsune-driver") || !strcmp(slash, "/driver"));
+}
+
 int process_find(long pid, struct process *process, struct kt_failure *failure) {
     uid_t user = user_of(pid);
     if (user == (uid_t)-1)
         return kt_fail(failure, KT_NO_PROCESS, pid);
     struct search s = {pid, process};
-    if ((geteuid() == 0 || geteuid() == user) && each_directory(user, look_in, &s))
-        return 0;
+    bool permitted = geteuid() == 0 || geteuid() == user;
+    for (int patience = FORKED_CHILD_MS; permitted; patience -= FORKED_CHILD_STEP_MS) {
+        if (each_directory(user, look_in, &s))
+            return 0;
+        if (patience <= 0 || !runs_driver(pid))
+            break;
+        usleep(FORKED_CHILD_STEP_MS * 1000);
+    }
     return kt_fail(failure, KT_NOT_KITSUNE, pid);
 }
 

@@ -70,7 +70,7 @@ static int write_request(struct session *s, const struct options *o, const char 
     if (s->transformer[0])
         dprintf(fd, "transformer %s\n", s->transformer);
     if (s->socket_path[0])
-        dprintf(fd, "answer %s\n", s->socket_path);
+        dprintf(fd, "answer %s\n", s->socket_path + strlen(p->root));
     dprintf(fd,
             "timeout-ms %llu\ndeadline-ns %llu\nrequested-ns %llu\nuid %lu\nstart-time "
             "%llu\nstrict %d\naudit %d\n",
@@ -152,6 +152,14 @@ static void begin(struct session *s, const struct options *o) {
         return refuse(s, o, "refused", EXIT_REFUSED);
     if (ended_by_itself(s, o))
         return ended(s, o);
+    if (process_check_root(p, &s->failure))
+        return refuse(s, o, "refused", EXIT_REFUSED);
+    if (!process_own_path(p, s->version, s->version) ||
+        (o->transformer && !process_own_path(p, s->transformer, s->transformer))) {
+        kt_fail(&s->failure, KT_OTHER_ROOT, p->pid, p->root,
+                "the new version or its transformers lie outside of it");
+        return refuse(s, o, "refused", EXIT_REFUSED);
+    }
     if (!process_handles(p, p->signal)) {
         kt_fail(&s->failure, KT_SIGNAL_NOT_HANDLED, p->pid);
         return refuse(s, o, "refused", EXIT_UNUSABLE);

@@ -4,7 +4,9 @@
  */
 
 import { strict as assert } from 'node:assert';
-import { chmodSync, existsSync, readFileSync, readlinkSync, symlinkSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, readlinkSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import { type Connection, connectTo } from '../../fixtures/kvserver/clients.js';
@@ -241,6 +243,76 @@ testUnless(
     const stranger = await runTool(copy, [String(server.pid), v2], { user: nobody - 1 });
     assert.equal(stranger.status, 2, stranger.output);
     assert.deepEqual(await ask(client).then((a) => [a.version, a.line]), [1, 4]);
+  },
+);
+
+/**
+ * A root directory with /proc and /tmp; why it can't be made, if it can't. It is no temporary folder, but is removed when it is no longer
+ * mounted upon: nothing may walk through /proc with the intent to delete.
+ */
+async function makeRoot(): Promise<{ place: string; trouble: string | undefined; remove: () => void }> {
+  const place = mkdtempSync(join(tmpdir(), 'kitsune-root-'));
+  const proc = newFolder(join(place, 'proc'));
+  const tmp = newFolder(join(place, 'tmp'));
+  chmodSync(place, 0o755);
+  chmodSync(tmp, 0o1777);
+  const mounted = await runTool('mount', ['-o', 'bind,ro', '/proc', proc]);
+  const trouble = mounted.status === 0 ? undefined : `mount is not permitted here: ${mounted.output.trim()}`;
+  const remove = (): void => {
+    spawnSync('umount', [proc], { stdio: 'ignore' });
+    if (!existsSync(join(proc, 'self'))) rmSync(place, { recursive: true, force: true });
+  };
+  return { place, trouble, remove };
+}
+
+testUnless(
+  processes,
+  needsRoot,
+  'a process in another root directory is refused clearly, and serves on',
+  async () => {
+    const [v1 = '', v2 = ''] = await built();
+    const empty = newFolder(join(folder, 'empty'));
+    const server = await start(v1, 'root', empty);
+    const client = await server.connection();
+    await ask(client);
+    const refused = await update(server.pid, v2);
+    assert.equal(refused.status, 1, refused.output);
+    assert.match(
+      refused.output,
+      /KT6109: process \d+ has .*\/empty as its root directory .*\/proc is not mounted/,
+    );
+    assert.deepEqual(await ask(client).then((a) => [a.version, a.line]), [1, 2]);
+  },
+);
+
+testUnless(
+  processes,
+  needsRoot,
+  'a process in a root directory that has all it needs is updated there',
+  async () => {
+    const [v1 = '', v2 = ''] = await built();
+    const { place, trouble, remove } = await makeRoot();
+    try {
+      if (trouble !== undefined) {
+        process.stdout.write(`skipped: ${trouble}\n`);
+        return;
+      }
+      const server = await start(v1, 'root', place);
+      const client = await server.connection();
+      await ask(client);
+      const outside = await update(server.pid, v2);
+      assert.equal(outside.status, 1, outside.output);
+      assert.match(outside.output, /KT6109: .*outside/);
+      await mustRun('cp', [v2, join(place, 'next')]);
+      await mustRun('cp', ['-r', `${v2}.kitsune`, join(place, 'next.kitsune')]);
+      for (let i = 0; i < 2; i++) await mustUpdate(server.pid, join(place, 'next'));
+      assert.deepEqual(await ask(client).then((a) => [a.version, a.line]), [2, 2]);
+      const status = await doupd('--status', String(server.pid));
+      assert.match(status.stdout, /updates +2/);
+    } finally {
+      for (const program of started.splice(0)) program.kill();
+      remove();
+    }
   },
 );
 
