@@ -51,7 +51,7 @@ int threads_create(pthread_t *handle, const pthread_attr_t *attributes, void *(*
 struct kt_thread *threads_self(void);
 void threads_park(void);
 void threads_order(struct kt_thread *thread, enum kt_thread_order order);
-void threads_await_event(uint32_t seen, uint64_t ns);
+void threads_await_events(uint32_t seen, uint32_t number, uint64_t ns);
 int threads_is_gone(struct kt_thread *thread);
 /* The set of threads does not change between these two: around fork(). */
 void threads_lock(void);

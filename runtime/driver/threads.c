@@ -37,13 +37,17 @@ static uint32_t get(const uint32_t *word) {
     return __atomic_load_n(word, __ATOMIC_SEQ_CST);
 }
 
+/* Wakes the thread that waits for events when all that it waits for have come. */
 static void tell_event(void) {
     __atomic_add_fetch(&driver_state->thread_events, 1, __ATOMIC_SEQ_CST);
-    futex(&driver_state->thread_events, FUTEX_WAKE, 1, NULL);
+    if (!__atomic_sub_fetch(&driver_state->awaited_events, 1, __ATOMIC_SEQ_CST))
+        futex(&driver_state->thread_events, FUTEX_WAKE, 1, NULL);
 }
 
-void threads_await_event(uint32_t seen, uint64_t ns) {
+void threads_await_events(uint32_t seen, uint32_t number, uint64_t ns) {
     struct timespec timeout = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
+    /* An event before this line has changed the count of events, and there is no wait. */
+    set(&driver_state->awaited_events, number);
     futex(&driver_state->thread_events, FUTEX_WAIT, seen, &timeout);
 }
 
@@ -60,8 +64,23 @@ void threads_unlock(void) {
 }
 
 int threads_is_gone(struct kt_thread *thread) {
+    int32_t tid = __atomic_load_n(&thread->tid, __ATOMIC_SEQ_CST);
     return get(&thread->state) == KT_THREAD_FREE ||
-           (thread->tid && syscall(SYS_tgkill, getpid(), thread->tid, 0) && errno == ESRCH);
+           (tid && syscall(SYS_tgkill, getpid(), tid, 0) && errno == ESRCH);
+}
+
+/* For the next thread. Others may look at it at any time: `next` stays as it is, and `waking` is
+ * the affair of whoever wakes. */
+static void reset(struct kt_thread *t) {
+    set(&t->order, KT_ORDER_NONE);
+    __atomic_store_n(&t->tid, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&t->updating, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&t->point, NULL, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&t->callback, NULL, __ATOMIC_SEQ_CST);
+    t->left[0] = '\0';
+    t->unblocked = 0;
+    t->notes = NULL;
+    t->saved_copy = NULL;
 }
 
 /* A record to use: a free one, one whose thread is gone, a new one. With the lock held. */
@@ -69,10 +88,7 @@ static struct kt_thread *take_record(void) {
     for (struct kt_thread *t = driver_state->threads; t; t = t->next) {
         uint32_t state = get(&t->state);
         if (state == KT_THREAD_FREE || (state == KT_THREAD_LEAVING && threads_is_gone(t))) {
-            struct kt_thread *next = t->next;
-            memset(t, 0, sizeof *t);
-            t->size = sizeof *t;
-            t->next = next;
+            reset(t);
             return t;
         }
     }
@@ -81,8 +97,8 @@ static struct kt_thread *take_record(void) {
         return NULL;
     t->size = sizeof *t;
     t->next = driver_state->threads;
-    /* Signal handlers walk the list. */
-    __atomic_store_n(&driver_state->threads, t, __ATOMIC_RELEASE);
+    /* Others walk the list without the lock, signal handlers too. */
+    __atomic_store_n(&driver_state->threads, t, __ATOMIC_SEQ_CST);
     return t;
 }
 
@@ -169,8 +185,9 @@ int threads_create(pthread_t *handle, const pthread_attr_t *attributes, void *(*
         t->has_room = stack_size >= ROOMY_STACK;
         t->start = start;
         t->argument = argument;
-        driver_state->threaded = 1;
+        set(&driver_state->threaded, 1);
         set(&t->state, KT_THREAD_RUNNING);
+        __atomic_add_fetch(&driver_state->threads_created, 1, __ATOMIC_SEQ_CST);
     }
     threads_unlock();
     if (!t)
@@ -217,6 +234,6 @@ void threads_order(struct kt_thread *t, enum kt_thread_order order) {
         uint32_t seen = get(&driver_state->thread_events);
         if (get(&t->order) == KT_ORDER_NONE)
             return;
-        threads_await_event(seen, 1000000000u);
+        threads_await_events(seen, 1, 1000000000u);
     }
 }

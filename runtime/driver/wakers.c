@@ -33,7 +33,7 @@ static int broadcast(struct kt_thread *t) {
     __atomic_store_n(&t->waking, 1, __ATOMIC_SEQ_CST);
     /* The waiter clears `condition` before it looks at `waking`: what is read here stays valid. */
     pthread_cond_t *condition = __atomic_load_n(&t->condition, __ATOMIC_SEQ_CST);
-    pthread_mutex_t *mutex = t->mutex;
+    pthread_mutex_t *mutex = __atomic_load_n(&t->mutex, __ATOMIC_SEQ_CST);
     /* It holds the mutex until it waits: who gets it knows that the broadcast is not too early. */
     if (condition && !pthread_mutex_trylock(mutex)) {
         pthread_cond_broadcast(condition);
@@ -45,7 +45,7 @@ static int broadcast(struct kt_thread *t) {
 
 static void *help(void *unused) {
     (void)unused;
-    driver_state->waker_tid = (int32_t)gettid();
+    __atomic_store_n(&driver_state->waker_tid, (int32_t)gettid(), __ATOMIC_SEQ_CST);
     for (;;) {
         struct timespec pause = {0, HELPER_PAUSE_NS};
         struct kt_thread *t = driver_state->main_thread;
@@ -54,8 +54,9 @@ static void *help(void *unused) {
             continue;
         }
         __atomic_store_n(&wanted, 0, __ATOMIC_SEQ_CST);
-        if (t && t->callback)
-            t->callback(t->callback_argument);
+        void (*callback)(void *) = t ? __atomic_load_n(&t->callback, __ATOMIC_SEQ_CST) : NULL;
+        if (callback)
+            callback(t->callback_argument);
         /* Until it has left that wait; if it waits anew, the next tick of the request's timer
          * comes here again. */
         for (int i = 0; i < 100 && t && broadcast(t); i++)
@@ -95,7 +96,8 @@ void wakers_wake_main(void) {
         interrupt(t);
         return;
     }
-    if (!__atomic_load_n(&t->condition, __ATOMIC_SEQ_CST) && !t->callback)
+    if (!__atomic_load_n(&t->condition, __ATOMIC_SEQ_CST) &&
+        !__atomic_load_n(&t->callback, __ATOMIC_SEQ_CST))
         return;
     /* Starting a thread takes locks of libc. This thread holds none of them: it is in a condition
      * wait, which takes none. */

@@ -306,9 +306,11 @@ struct kt_state {
     /* Threads. */
     struct kt_thread *threads;     /* all records, the main thread's among them */
     struct kt_thread *main_thread; /* NULL in a child that another thread forked */
+    uint64_t threads_created;      /* atomic */
     uint32_t threaded;             /* the program has created a thread */
     uint32_t stopping;             /* threads park at their next update point; atomic */
     uint32_t thread_events;        /* counts what threads do in an update; atomic, a futex */
+    uint32_t awaited_events;       /* after so many more the futex is woken; atomic */
     int32_t waker_tid;             /* of the thread that wakes the main thread, 0: none */
 
     /* The process has no record yet under its present id and user: it writes one at its next update
@@ -349,8 +351,9 @@ struct kt_host {
     void (*park)(void);
     /* Gives an order to a parked thread. KT_ORDER_CALL: returns when it has been carried out. */
     void (*order)(struct kt_thread *thread, enum kt_thread_order order);
-    /* Waits until thread_events is no longer `seen`, at most `ns` nanoseconds. */
-    void (*await_event)(uint32_t seen, uint64_t ns);
+    /* Waits until `number` more events have come after the `seen`th, at most `ns` nanoseconds;
+     * returns at once if some have. */
+    void (*await_events)(uint32_t seen, uint32_t number, uint64_t ns);
     /* Whether a thread that is leaving is gone. */
     int (*thread_is_gone)(struct kt_thread *thread);
     /* Interrupts what a thread is blocked in: a system call, a condition variable. NULL: starts the

@@ -185,6 +185,10 @@ void kt_drop_exit_handlers(const struct kt_extent *image);
 /* ---- Threads: threads.c, thread_places.c, thread_set.c
  * ------------------------------------------------------------------------------ */
 
+/* Whether the program has created a thread. Async-signal-safe. */
+static inline bool kt_is_threaded(void) {
+    return __atomic_load_n(&kt_runtime.state->threaded, __ATOMIC_SEQ_CST) != 0;
+}
 /* The record of the calling thread; NULL: not the program's. Not in a signal handler. */
 struct kt_thread *kt_this_thread(void);
 /* Whether the calling thread left from an update point and has not come back to it. */

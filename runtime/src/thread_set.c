@@ -19,7 +19,7 @@
 #include "migration.h"
 #include "runtime.h"
 
-enum { AWAIT_NS = 100000000, REPORT_AFTER_NS = 500000000 };
+enum { AWAIT_NS = 10000000, REPORT_AFTER_NS = 500000000 };
 
 struct entry {
     ktthread_info info;       /* first: what transformers get */
@@ -157,7 +157,7 @@ static void *begin_added(void *argument) {
     void *arg = t->argument = e->info.arg;
     if (e->info.update_pt) {
         snprintf(t->left, sizeof t->left, "%s", e->info.update_pt);
-        t->updating = 1;
+        __atomic_store_n(&t->updating, 1, __ATOMIC_SEQ_CST);
     }
     __atomic_store_n(&e->thread, t, __ATOMIC_SEQ_CST);
     return start(arg);
@@ -175,9 +175,9 @@ static int begin_again(struct entry *e, struct kt_failure *failure) {
         t->argument = e->info.arg;
         if (e->info.update_pt && e->info.update_pt != t->left)
             snprintf(t->left, sizeof t->left, "%s", e->info.update_pt);
-        t->updating = 1;
-        t->point = NULL;
-        t->callback = NULL;
+        __atomic_store_n(&t->updating, 1, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&t->point, NULL, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&t->callback, NULL, __ATOMIC_SEQ_CST);
         kt_runtime.host->order(t, KT_ORDER_RESTART);
         return 0;
     }
@@ -194,7 +194,7 @@ static bool has_come(struct entry *e) {
         return false;
     uint32_t state = __atomic_load_n(&t->state, __ATOMIC_SEQ_CST);
     bool has_ended = state == KT_THREAD_LEAVING || state == KT_THREAD_FREE;
-    bool is_back = state == KT_THREAD_PARKED && !t->updating;
+    bool is_back = state == KT_THREAD_PARKED && !__atomic_load_n(&t->updating, __ATOMIC_SEQ_CST);
     return has_ended || is_back || !e->info.update_pt;
 }
 
@@ -204,12 +204,15 @@ static int await_all(struct kt_failure *failure) {
     uint64_t started = kt_now_ns(), reported = started;
     for (;;) {
         uint32_t seen = __atomic_load_n(&s->thread_events, __ATOMIC_SEQ_CST);
-        struct entry *late = set.entries;
-        while (late && has_come(late))
-            late = late->next;
+        struct entry *late = NULL;
+        uint32_t n = 0;
+        for (struct entry *e = set.entries; e; e = e->next)
+            if (!has_come(e) && !n++)
+                late = e;
         if (!late)
             return 0;
-        kt_runtime.host->await_event(seen, AWAIT_NS);
+        /* Each carries out its order, and parks. */
+        kt_runtime.host->await_events(seen, n, AWAIT_NS);
         uint64_t now = kt_now_ns();
         char text[256] = "a new thread";
         if (late->thread)
@@ -227,7 +230,7 @@ static int await_all(struct kt_failure *failure) {
 
 int kt_threads_relaunch(struct kt_failure *failure) {
     int error = 0;
-    if (!kt_runtime.state->threaded && !set.entries)
+    if (!kt_is_threaded() && !set.entries)
         return 0;
     if (!fill())
         return kt_fail(failure, KT_NO_MEMORY, "relaunching the threads");

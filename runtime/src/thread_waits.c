@@ -85,7 +85,7 @@ static bool gives_way(struct kt_thread *t, pthread_cond_t *condition, pthread_mu
  * request: who makes one after that look finds it registered, and gets the mutex only when it
  * really waits. */
 static void enter(struct kt_thread *t, pthread_cond_t *condition, pthread_mutex_t *mutex) {
-    t->mutex = mutex;
+    __atomic_store_n(&t->mutex, mutex, __ATOMIC_SEQ_CST);
     __atomic_store_n(&t->condition, condition, __ATOMIC_SEQ_CST);
 }
 
@@ -101,8 +101,7 @@ static void left(void *thread) {
 }
 
 static struct kt_thread *waiting_thread(void) {
-    return kt_runtime.mode == KT_MODE_OUTSIDE || !kt_runtime.state->threaded ? NULL
-                                                                             : kt_this_thread();
+    return kt_runtime.mode == KT_MODE_OUTSIDE || !kt_is_threaded() ? NULL : kt_this_thread();
 }
 
 #define WAIT(call)                                                                                 \

@@ -104,7 +104,7 @@ void kt_thread_attend(struct kt_thread *t, const char *point) {
         kt_runtime.host->park();
         forget_saved(t);
     } else if (kt_runtime.mode == KT_MODE_STARTING && t->updating && !strcmp(point, t->left)) {
-        t->updating = 0;
+        __atomic_store_n(&t->updating, 0, __ATOMIC_SEQ_CST);
         kt_runtime.host->park();
     }
 }
@@ -152,9 +152,9 @@ KT_PUBLIC void ktthreads_update_callback(void (*callback)(void *), void *argumen
     struct kt_thread *t = kt_this_thread();
     if (kt_runtime.mode == KT_MODE_OUTSIDE || !t)
         return;
-    t->callback = NULL;
+    __atomic_store_n(&t->callback, NULL, __ATOMIC_SEQ_CST);
     t->callback_argument = argument;
-    t->callback = callback;
+    __atomic_store_n(&t->callback, callback, __ATOMIC_SEQ_CST);
     if (callback && t == kt_runtime.state->main_thread)
         kt_runtime.host->wake_thread(NULL);
 }

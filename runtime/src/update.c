@@ -163,7 +163,7 @@ KT_PUBLIC void kitsune_signal_update(void) {
     s->self_requested = 1;
     /* A version that is starting up takes it at its next point after the commit. */
     kt_refresh_attention();
-    if (s->threaded)
+    if (kt_is_threaded())
         kt_runtime.host->wake_main_thread();
     if (s->update_fd >= 0) {
         uint64_t one = 1;

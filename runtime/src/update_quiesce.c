@@ -9,6 +9,7 @@
  */
 #define _GNU_SOURCE
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,26 +33,37 @@ static bool is_at_rest(struct kt_thread *t) {
         return t == kt_runtime.state->main_thread;
     case KT_THREAD_LEAVING:
         return kt_runtime.host->thread_is_gone(t);
+    case KT_THREAD_PARKED:
+        /* Not one that has yet to carry out the last update's order to go on. */
+        return __atomic_load_n(&t->order, __ATOMIC_SEQ_CST) == KT_ORDER_NONE;
     default:
         return true;
     }
 }
 
-/* Threads that have yet to come, and the first of them. */
+/* Threads that have yet to come, and the first of them. None is overlooked: one that is created
+ * meanwhile, by another that parks before it is looked at, changes the number of creations. */
 static unsigned count_late(struct kt_thread **first) {
-    unsigned n = 0;
-    for (struct kt_thread *t = kt_runtime.state->threads; t; t = t->next)
-        if (!is_at_rest(t) && !n++)
-            *first = t;
-    return n;
+    const struct kt_state *s = kt_runtime.state;
+    uint64_t created, n;
+    do {
+        created = __atomic_load_n(&s->threads_created, __ATOMIC_SEQ_CST);
+        n = 0;
+        for (struct kt_thread *t = s->threads; t; t = t->next)
+            if (!is_at_rest(t) && !n++)
+                *first = t;
+    } while (!n && created != __atomic_load_n(&s->threads_created, __ATOMIC_SEQ_CST));
+    return (unsigned)n;
 }
 
 static void wake_late(bool first_time) {
     for (struct kt_thread *t = kt_runtime.state->threads; t; t = t->next) {
         if (is_at_rest(t) || state_of(t) != KT_THREAD_RUNNING)
             continue;
-        if (first_time && t->callback)
-            t->callback(t->callback_argument);
+        void (*callback)(void *) =
+            first_time ? __atomic_load_n(&t->callback, __ATOMIC_SEQ_CST) : NULL;
+        if (callback)
+            callback(t->callback_argument);
         kt_runtime.host->wake_thread(t);
     }
 }
@@ -66,7 +78,7 @@ static unsigned await_late(uint64_t ns, struct kt_thread **first) {
         uint64_t waited = kt_now_ns() - started;
         if (!n || waited >= ns)
             return n;
-        kt_runtime.host->await_event(seen, ns - waited);
+        kt_runtime.host->await_events(seen, n, ns - waited);
     }
 }
 
@@ -116,10 +128,10 @@ static int stop_threads(struct kt_update *u) {
 
 static bool is_known(long tid) {
     const struct kt_state *s = kt_runtime.state;
-    if (tid == s->waker_tid)
+    if (tid == __atomic_load_n(&s->waker_tid, __ATOMIC_SEQ_CST))
         return true;
     for (const struct kt_thread *t = s->threads; t; t = t->next)
-        if (t->tid == tid && state_of(t) != KT_THREAD_FREE)
+        if (__atomic_load_n(&t->tid, __ATOMIC_SEQ_CST) == tid && state_of(t) != KT_THREAD_FREE)
             return true;
     return false;
 }
@@ -130,6 +142,8 @@ static bool is_outside_program(long tid, const struct kt_maps *maps) {
     uintptr_t sp;
     struct timespec pause = {0, 1000000};
     for (int attempt = 0; attempt < 20; attempt++) {
+        if (syscall(SYS_tgkill, getpid(), tid, 0) && errno == ESRCH)
+            return true; /* it has ended meanwhile */
         if (kt_task_stack_pointer((long)getpid(), tid, &sp)) {
             const struct kt_mapping *m = kt_maps_find(maps, sp);
             if (!m)

@@ -75,7 +75,8 @@ static void show_pending(bool pending) {
 void kt_refresh_attention(void) {
     const struct kt_state *s = kt_runtime.state;
     kt_attention = kt_runtime.mode == KT_MODE_STARTING || is_waiting || s->self_requested ||
-                   s->unannounced || s->threaded || __atomic_load_n(&s->stopping, __ATOMIC_SEQ_CST);
+                   s->unannounced || kt_is_threaded() ||
+                   __atomic_load_n(&s->stopping, __ATOMIC_SEQ_CST);
 }
 
 static void stop_waiting(void) {
@@ -110,7 +111,7 @@ static void handle(siginfo_t *info) {
                 remove_file(incoming.directory, ".request");
             stop_waiting(); /* withdrawn, or out of time */
         }
-        if (kt_runtime.state->self_requested && kt_runtime.state->threaded) {
+        if (kt_runtime.state->self_requested && kt_is_threaded()) {
             wake_again();
             kt_runtime.host->wake_main_thread();
         }
