@@ -4,38 +4,35 @@
  * Offsets are true to the text (nothing is copied or cut), brackets are matched, identifiers are interned, so that
  * later passes compare integers. Never fails: a stray character becomes a token of its own.
  */
-import { KEYWORDS } from './keywords.js';
+import {
+  IDENT_START,
+  isDigit,
+  isIdentPart,
+  literalEnd,
+  MARKER,
+  PAIRED,
+  PLAIN_PREFIX,
+  pairKind,
+  RAW_PREFIX,
+  unescapeName,
+} from './characters.js';
+import { copyNameTable, createNameTable, internName, type NameTable, nextHash } from './name-table.js';
+import {
+  LBRACE,
+  LBRACKET,
+  LPAREN,
+  RBRACE,
+  RBRACKET,
+  RPAREN,
+  T_CHAR,
+  T_END,
+  T_IDENT,
+  T_NUMBER,
+  T_OTHER,
+  T_STRING,
+} from './token-kinds.js';
 
-/** Kinds below 10 are classes; a one-character punctuator has its character code; the rest stand above 127. */
-export const T_END = 0;
-export const T_IDENT = 1;
-export const T_NUMBER = 2;
-export const T_STRING = 3;
-export const T_CHAR = 4;
-export const T_ARROW = 128;
-export const T_INCREMENT = 129;
-/** `=` keeps its character code; this is `+=`, `<<=`, ... */
-export const T_ASSIGN_OP = 130;
-export const T_ELLIPSIS = 131;
-export const T_AND_AND = 132;
-export const T_OTHER = 133;
-
-export const LPAREN = 40;
-export const RPAREN = 41;
-export const STAR = 42;
-export const COMMA = 44;
-export const DOT = 46;
-export const COLON = 58;
-export const SEMI = 59;
-export const LT = 60;
-export const EQ = 61;
-export const GT = 62;
-export const AT = 64;
-export const LBRACKET = 91;
-export const RBRACKET = 93;
-export const LBRACE = 123;
-export const RBRACE = 125;
-export const AMP = 38;
+export * from './token-kinds.js';
 
 /** `# line "file" flags`: what the compiler is told about the text after it. */
 export interface Linemarker {
@@ -79,184 +76,142 @@ export interface Source {
   readonly newlines: Int32Array;
 }
 
-const IDENT_START = new Uint8Array(128);
-const IDENT_PART = new Uint8Array(128);
-for (let c = 0; c < 128; c++) {
-  const letter = (c >= 65 && c <= 90) || (c >= 97 && c <= 122) || c === 95 || c === 36;
-  IDENT_START[c] = letter ? 1 : 0;
-  // A backslash: gcc -E writes letters beyond ASCII as \U000000f6.
-  IDENT_PART[c] = letter || c === 92 || (c >= 48 && c <= 57) ? 1 : 0;
+/** How far a scan had come at some offset. */
+export interface ScanMark {
+  readonly offset: number;
+  readonly tokens: number;
+  readonly names: number;
+  readonly linemarkers: number;
+  readonly packs: number;
+  readonly directives: number;
+  readonly entered: number;
 }
 
-const isIdentPart = (c: number): boolean => c >= 128 || IDENT_PART[c] === 1;
-const isDigit = (c: number): boolean => c >= 48 && c <= 57;
-
-/** End of the literal that opens with `quote` at `at`; a newline ends an unterminated one. */
-function literalEnd(text: string, at: number, quote: number): number {
-  let i = at + 1;
-  for (; i < text.length; i++) {
-    const c = text.charCodeAt(i);
-    if (c === 92) i++;
-    else if (c === quote) return i + 1;
-    else if (c === 10) return i;
-  }
-  return text.length;
+/** A file that was entered for the first time, and what that said of it. */
+interface EnteredFile {
+  readonly file: string;
+  readonly system: boolean;
 }
 
-/** Characters that may begin a punctuator of several. */
-const PAIRED = new Uint8Array(128);
-for (const c of '+-*/%&|^<>=!.:') PAIRED[c.charCodeAt(0)] = 1;
+/** A part of a text that was scanned before, as another text has it from `to` on. */
+export interface ScannedPart {
+  readonly scan: ScannedBefore;
+  readonly from: ScanMark;
+  readonly end: ScanMark;
+  readonly to: number;
+}
 
-const pair = (kind: number, length: number): number => kind | (length << 8);
-const ARROW = pair(T_ARROW, 2);
-const INCREMENT = pair(T_INCREMENT, 2);
-const ASSIGN_2 = pair(T_ASSIGN_OP, 2);
-const ASSIGN_3 = pair(T_ASSIGN_OP, 3);
-const OTHER_2 = pair(T_OTHER, 2);
+/** What a scan found that another can take over. */
+export type ScannedBefore = Pick<
+  Scan,
+  'kinds' | 'starts' | 'ends' | 'ids' | 'linemarkers' | 'entered' | 'packs' | 'directives'
+>;
 
-/** Kind and (times 256) length of a punctuator of several characters, digraphs included; 0 if it is of one. */
-function pairKind(c: number, d: number, e: number): number {
-  if (d === 61) {
-    // = after + - * / % & | ^ assigns, after = ! < > compares.
-    if (c === 61 || c === 33 || c === 60 || c === 62) return OTHER_2;
-    return c === 46 || c === 58 ? 0 : ASSIGN_2;
-  }
-  switch (c) {
-    case 45:
-      return d === 62 ? ARROW : d === 45 ? INCREMENT : 0;
-    case 43:
-      return d === 43 ? INCREMENT : 0;
-    case 38:
-      return d === 38 ? pair(T_AND_AND, 2) : 0;
-    case 124:
-      return d === 124 ? OTHER_2 : 0;
-    case 46:
-      return d === 46 && e === 46 ? pair(T_ELLIPSIS, 3) : 0;
-    case 62:
-      return d === 62 ? (e === 61 ? ASSIGN_3 : OTHER_2) : 0;
-    case 60:
-      if (d === 60) return e === 61 ? ASSIGN_3 : OTHER_2;
-      return d === 58 ? pair(LBRACKET, 2) : d === 37 ? pair(LBRACE, 2) : 0;
-    case 58:
-      return d === 62 ? pair(RBRACKET, 2) : 0;
-    case 37:
-      return d === 62 ? pair(RBRACE, 2) : 0;
-    default:
-      return 0;
+/** A text while it is scanned, and all that is known of it then. */
+export interface Scan {
+  readonly text: string;
+  count: number;
+  kinds: Uint8Array;
+  starts: Int32Array;
+  ends: Int32Array;
+  ids: Int32Array;
+  names: NameTable;
+  readonly linemarkers: Linemarker[];
+  readonly systemFiles: Set<string>;
+  readonly projectFiles: Set<string>;
+  readonly entered: EnteredFile[];
+  readonly packs: PackDirective[];
+  readonly directives: number[];
+  /** Offsets at which a directive may begin, and where the scan stood there: undefined if none did. */
+  readonly wanted: readonly number[];
+  readonly marks: (ScanMark | undefined)[];
+}
+
+function createScan(text: string, wanted: readonly number[], names: NameTable): Scan {
+  const capacity = Math.max(1024, text.length >> 2);
+  return {
+    text,
+    count: 0,
+    kinds: new Uint8Array(capacity),
+    starts: new Int32Array(capacity),
+    ends: new Int32Array(capacity),
+    ids: new Int32Array(capacity),
+    names,
+    linemarkers: [],
+    systemFiles: new Set(),
+    projectFiles: new Set(),
+    entered: [],
+    packs: [],
+    directives: [],
+    wanted,
+    marks: [],
+  };
+}
+
+function grow(scan: Scan, capacity: number): void {
+  const larger = <T extends Uint8Array | Int32Array>(from: T, to: T): T => {
+    to.set(from);
+    return to;
+  };
+  scan.kinds = larger(scan.kinds, new Uint8Array(capacity));
+  scan.starts = larger(scan.starts, new Int32Array(capacity));
+  scan.ends = larger(scan.ends, new Int32Array(capacity));
+  scan.ids = larger(scan.ids, new Int32Array(capacity));
+}
+
+function takeMark(scan: Scan, offset: number): void {
+  const { wanted, marks } = scan;
+  while (marks.length < wanted.length && wanted[marks.length]! < offset) marks.push(undefined);
+  if (wanted[marks.length] !== offset) return;
+  marks.push({
+    offset,
+    tokens: scan.count,
+    names: scan.names.names.length,
+    linemarkers: scan.linemarkers.length,
+    packs: scan.packs.length,
+    directives: scan.directives.length,
+    entered: scan.entered.length,
+  });
+}
+
+function enterFile(scan: Scan, { file, system }: EnteredFile): void {
+  if (scan.projectFiles.has(file) || scan.systemFiles.has(file)) return;
+  (system ? scan.systemFiles : scan.projectFiles).add(file);
+  scan.entered.push({ file, system });
+}
+
+function scanDirective(scan: Scan, start: number, end: number): void {
+  takeMark(scan, start);
+  scan.directives.push(start, end);
+  const line = scan.text.slice(start, end);
+  const m = MARKER.exec(line);
+  if (m) {
+    const previous = scan.linemarkers.at(-1);
+    const spelled = m[2] ?? previous?.spelled ?? '';
+    const file = m[2] === undefined ? (previous?.file ?? '') : unescapeName(m[2]);
+    const flags = (m[3] ?? '').trim().split(/\s+/).filter(Boolean);
+    // Flag 3 also marks macros of system headers expanded in project files: only entering a file tells what it is.
+    const entering = flags.includes('1') || scan.linemarkers.length === 0;
+    if (entering) enterFile(scan, { file, system: flags.includes('3') });
+    scan.linemarkers.push({
+      start,
+      offset: Math.min(end + 1, scan.text.length),
+      line: Number(m[1]),
+      file,
+      spelled,
+      flags: flags.filter((f) => f !== '1' && f !== '2').join(' '),
+    });
+  } else if (/^#\s*pragma\s+pack\b/.test(line)) {
+    scan.packs.push({ offset: start, text: line.replace(/^#\s*pragma\s+pack\s*/, '').trim() });
   }
 }
 
-const RAW_PREFIX = /^(?:u8|u|U|L)?R$/;
-const PLAIN_PREFIX = /^(?:u8|u|U|L)$/;
-
-const MARKER = /^#\s*(?:line\s+)?(\d+)(?:\s+"((?:[^"\\]|\\.)*)"((?:\s+\d+)*))?/;
-
-/** A file name as linemarkers spell it: backslashes before quotes, other bytes in octal. */
-function unescapeName(text: string): string {
-  if (!text.includes('\\')) return text;
-  const bytes: number[] = [];
-  for (const [, octal, character, plain] of text.matchAll(/\\([0-7]{3})|\\(.)|([^\\]+)/gs)) {
-    if (octal !== undefined) bytes.push(Number.parseInt(octal, 8));
-    else bytes.push(...Buffer.from(character ?? plain ?? '', 'utf8'));
-  }
-  return Buffer.from(bytes).toString('utf8');
-}
-
-/** Splits preprocessed text. `#` lines (linemarkers, pragmas, `#ident`) and comments are not tokens. */
-export function tokenize(text: string): Source {
-  let capacity = Math.max(1024, text.length >> 2);
-  let kinds = new Uint8Array(capacity);
-  let starts = new Int32Array(capacity);
-  let ends = new Int32Array(capacity);
-  let ids = new Int32Array(capacity);
-  let count = 0;
-  const names: string[] = [...KEYWORDS];
-  const nameIds = new Map<string, number>(names.map((name, index) => [name, index]));
-  const linemarkers: Linemarker[] = [];
-  const systemFiles = new Set<string>();
-  const projectFiles = new Set<string>();
-  const packs: PackDirective[] = [];
-  const directives: number[] = [];
-
-  const grow = (): void => {
-    capacity = capacity * 2;
-    const k = new Uint8Array(capacity);
-    k.set(kinds);
-    kinds = k;
-    const s = new Int32Array(capacity);
-    s.set(starts);
-    starts = s;
-    const e = new Int32Array(capacity);
-    e.set(ends);
-    ends = e;
-    const d = new Int32Array(capacity);
-    d.set(ids);
-    ids = d;
-  };
-
-  const directive = (start: number, end: number): void => {
-    directives.push(start, end);
-    const line = text.slice(start, end);
-    const m = MARKER.exec(line);
-    if (m) {
-      const previous = linemarkers.at(-1);
-      const spelled = m[2] ?? previous?.spelled ?? '';
-      const file = m[2] === undefined ? (previous?.file ?? '') : unescapeName(m[2]);
-      const flags = (m[3] ?? '').trim().split(/\s+/).filter(Boolean);
-      // Flag 3 also marks macros of system headers expanded in project files: only entering a file tells what it is.
-      const entering = flags.includes('1') || linemarkers.length === 0;
-      if (entering && !projectFiles.has(file) && !systemFiles.has(file)) {
-        (flags.includes('3') ? systemFiles : projectFiles).add(file);
-      }
-      linemarkers.push({
-        start,
-        offset: Math.min(end + 1, text.length),
-        line: Number(m[1]),
-        file,
-        spelled,
-        flags: flags.filter((f) => f !== '1' && f !== '2').join(' '),
-      });
-    } else if (/^#\s*pragma\s+pack\b/.test(line)) {
-      packs.push({ offset: start, text: line.replace(/^#\s*pragma\s+pack\s*/, '').trim() });
-    }
-  };
-
-  // Open addressing by a hash that is computed while scanning: no string is made for a name seen before.
-  let table = new Int32Array(1 << 12).fill(-1);
-  const hashes: number[] = [];
-  const insert = (id: number, hash: number): void => {
-    const mask = table.length - 1;
-    let at = (hash ^ (hash >>> 15)) & mask;
-    while (table[at]! >= 0) at = (at + 1) & mask;
-    table[at] = id;
-  };
-  const intern = (start: number, end: number, hash: number): number => {
-    const mask = table.length - 1;
-    for (let at = (hash ^ (hash >>> 15)) & mask; table[at]! >= 0; at = (at + 1) & mask) {
-      const id = table[at]!;
-      if (hashes[id] === hash && names[id]!.length === end - start && text.startsWith(names[id]!, start))
-        return id;
-    }
-    const id = names.length;
-    const name = text.slice(start, end);
-    names.push(name);
-    nameIds.set(name, id);
-    hashes.push(hash);
-    if (names.length * 2 > table.length) {
-      table = new Int32Array(table.length * 2).fill(-1);
-      for (const [known, h] of hashes.entries()) insert(known, h);
-    } else insert(id, hash);
-    return id;
-  };
-  for (const [id, name] of names.entries()) {
-    let hash = name.charCodeAt(0);
-    for (let k = 1; k < name.length; k++) hash = (Math.imul(hash, 31) + name.charCodeAt(k)) | 0;
-    hashes.push(hash);
-    insert(id, hash);
-  }
-
-  const n = text.length;
-  let i = 0;
+/** Scans [from, n), which begins at the start of a line. Returns where it stopped: beyond n if something that began before goes on there. */
+function scanRange(scan: Scan, from: number, n: number): number {
+  const { text } = scan;
+  let { kinds, starts, ends, ids, count } = scan;
+  const { names } = scan;
+  let i = from;
   let lineStart = true;
   while (i < n) {
     const c = text.charCodeAt(i);
@@ -272,7 +227,8 @@ export function tokenize(text: string): Source {
     if (c === 35 && lineStart) {
       let end = text.indexOf('\n', i);
       if (end < 0) end = n;
-      directive(i, end);
+      scan.count = count;
+      scanDirective(scan, i, end);
       i = end;
       continue;
     }
@@ -290,7 +246,11 @@ export function tokenize(text: string): Source {
         continue;
       }
     }
-    if (count + 2 >= capacity) grow();
+    if (count + 2 >= kinds.length) {
+      scan.count = count;
+      grow(scan, kinds.length * 2);
+      ({ kinds, starts, ends, ids } = scan);
+    }
     const start = i;
     let kind: number;
     let id = -1;
@@ -298,7 +258,7 @@ export function tokenize(text: string): Source {
       let hash = c;
       i++;
       for (let d = text.charCodeAt(i); i < n && isIdentPart(d); d = text.charCodeAt(i)) {
-        hash = (Math.imul(hash, 31) + d) | 0;
+        hash = nextHash(hash, d);
         i++;
       }
       const next = text.charCodeAt(i);
@@ -313,7 +273,7 @@ export function tokenize(text: string): Source {
         kind = next === 34 ? T_STRING : T_CHAR;
       } else {
         kind = T_IDENT;
-        id = intern(start, i, hash);
+        id = internName(names, text, start, i, hash);
       }
     } else if (isDigit(c) || (c === 46 && isDigit(text.charCodeAt(i + 1)))) {
       i++;
@@ -346,26 +306,99 @@ export function tokenize(text: string): Source {
     ids[count] = id;
     count++;
   }
-  kinds[count] = T_END;
-  starts[count] = n;
-  ends[count] = n;
-  ids[count] = -1;
-  return {
+  scan.count = count;
+  return i;
+}
+
+/** Takes over what was scanned before. The names must be those of that scan. */
+function takePart(scan: Scan, { scan: old, from, end, to }: ScannedPart): void {
+  const delta = to - from.offset;
+  const first = scan.count;
+  const more = end.tokens - from.tokens;
+  if (first + more + 2 > scan.kinds.length) grow(scan, (first + more) * 2);
+  scan.kinds.set(old.kinds.subarray(from.tokens, end.tokens), first);
+  scan.ids.set(old.ids.subarray(from.tokens, end.tokens), first);
+  const { starts, ends } = scan;
+  for (let i = 0; i < more; i++) {
+    starts[first + i] = old.starts[from.tokens + i]! + delta;
+    ends[first + i] = old.ends[from.tokens + i]! + delta;
+  }
+  scan.count = first + more;
+  takeMark(scan, to);
+  for (let i = from.entered; i < end.entered; i++) enterFile(scan, old.entered[i]!);
+  for (let i = from.linemarkers; i < end.linemarkers; i++) {
+    const { start, offset, line, file, spelled, flags } = old.linemarkers[i]!;
+    scan.linemarkers.push({ start: start + delta, offset: offset + delta, line, file, spelled, flags });
+  }
+  for (let i = from.packs; i < end.packs; i++) {
+    const { offset, text } = old.packs[i]!;
+    scan.packs.push({ offset: offset + delta, text });
+  }
+  for (let i = from.directives; i < end.directives; i++) scan.directives.push(old.directives[i]! + delta);
+}
+
+/** What is known of a text before it is split. */
+export interface TokenizeOptions {
+  /** Offsets, ascending, at which to note how far the scan had come. */
+  readonly wanted?: readonly number[];
+  /**
+   * Parts that were scanned before, ascending: the only ones that hold tokens up to the end of the last, with the names that they were
+   * scanned with, and the partners of their brackets.
+   */
+  readonly known?: {
+    readonly parts: readonly ScannedPart[];
+    readonly names: NameTable;
+    readonly partners: Int32Array;
+  };
+}
+
+export interface Tokenized {
+  readonly source: Source;
+  readonly scan: Scan;
+}
+
+/** Splits preprocessed text. `#` lines (linemarkers, pragmas, `#ident`) and comments are not tokens. */
+export function tokenize(text: string): Source {
+  return tokenizeWith(text, {})!.source;
+}
+
+/** The same. Undefined if what is said to be known does not fit the text. */
+export function tokenizeWith(text: string, { wanted = [], known }: TokenizeOptions): Tokenized | undefined {
+  const scan = createScan(text, wanted, known ? copyNameTable(known.names) : createNameTable());
+  let at = 0;
+  for (const part of known?.parts ?? []) {
+    const before = scan.count;
+    // Between the parts stand directives and comments only.
+    if (scanRange(scan, at, part.to) !== part.to || scan.count !== before) return undefined;
+    takePart(scan, part);
+    at = part.to + part.end.offset - part.from.offset;
+  }
+  const partners = known?.partners;
+  scanRange(scan, at, text.length);
+  takeMark(scan, text.length);
+  const { count } = scan;
+  if (count + 1 > scan.kinds.length) grow(scan, count + 1);
+  scan.kinds[count] = T_END;
+  scan.starts[count] = text.length;
+  scan.ends[count] = text.length;
+  scan.ids[count] = -1;
+  const source: Source = {
     text,
     count,
-    kinds,
-    starts,
-    ends,
-    ids,
-    partners: matchBrackets(kinds, count),
-    names,
-    nameIds,
-    linemarkers,
-    systemFiles,
-    packs,
-    directives,
+    kinds: scan.kinds,
+    starts: scan.starts,
+    ends: scan.ends,
+    ids: scan.ids,
+    partners: matchBrackets(scan.kinds, count, partners),
+    names: scan.names.names,
+    nameIds: scan.names.ids,
+    linemarkers: scan.linemarkers,
+    systemFiles: scan.systemFiles,
+    packs: scan.packs,
+    directives: scan.directives,
     newlines: findNewlines(text),
   };
+  return { source, scan };
 }
 
 function findNewlines(text: string): Int32Array {
@@ -382,12 +415,15 @@ function findNewlines(text: string): Int32Array {
   return found.subarray(0, count);
 }
 
-/** Partner of each bracket. A closing bracket of another kind closes what stands open inside it. */
-function matchBrackets(kinds: Uint8Array, count: number): Int32Array {
-  const partners = new Int32Array(count + 1).fill(-1);
+/** Partner of each bracket. A closing bracket of another kind closes what stands open inside it. Those of the first tokens may be known. */
+function matchBrackets(kinds: Uint8Array, count: number, known?: Int32Array): Int32Array {
+  const partners = new Int32Array(count + 1);
+  const first = known?.length ?? 0;
+  if (known) partners.set(known);
+  partners.fill(-1, first);
   const open: number[] = [];
   const closes = (kind: number): number => (kind === RPAREN ? LPAREN : kind === RBRACKET ? LBRACKET : LBRACE);
-  for (let i = 0; i < count; i++) {
+  for (let i = first; i < count; i++) {
     const kind = kinds[i]!;
     if (kind === LPAREN || kind === LBRACKET || kind === LBRACE) open.push(i);
     else if (kind === RPAREN || kind === RBRACKET || kind === RBRACE) {

@@ -63,6 +63,8 @@ export interface FileFunction {
 export interface FileDeclarations {
   readonly variables: Map<number, FileVariable>;
   readonly functions: Map<number, FileFunction>;
+  /** Entries that are also in here belong to all units that begin alike: they are copied before they are changed. */
+  readonly inherited?: FileDeclarations | undefined;
   /** Token ranges of `asm(...)` between declarations. */
   readonly assembly: (readonly [number, number])[];
   /** What could not be read: first token, end, token of the trouble, what was expected. */
@@ -75,19 +77,27 @@ export interface FileDeclarations {
   namespace: string | undefined;
 }
 
-/** Reads the whole unit; `state.scope` is the file scope and keeps what was declared. */
-export function parseFile(state: ParserState): FileDeclarations {
-  const file: FileDeclarations = {
-    variables: new Map(),
-    functions: new Map(),
-    assembly: [],
-    skipped: [],
-    namespace: undefined,
-  };
+export const noDeclarations = (): FileDeclarations => ({
+  variables: new Map(),
+  functions: new Map(),
+  assembly: [],
+  skipped: [],
+  namespace: undefined,
+});
+
+/** Where to interrupt: after so many tokens, if a declaration ends there. */
+export interface Checkpoint {
+  readonly tokens: number;
+  readonly reached: () => void;
+}
+
+/** Reads the rest of the unit from `state.at` on; `state.scope` is the file scope and keeps what was declared. */
+export function parseFile(state: ParserState, file: FileDeclarations, checkpoint?: Checkpoint): void {
   const { source } = state;
   while (state.at < source.count) {
     const first = state.at;
     const scope = state.scope;
+    if (first === checkpoint?.tokens) checkpoint.reached();
     try {
       parseExternal(state, file);
     } catch (error) {
@@ -98,7 +108,19 @@ export function parseFile(state: ParserState): FileDeclarations {
       state.at = end;
     }
   }
-  return file;
+}
+
+/** The entry to change: one that other units share is replaced by a copy. */
+function ownEntry<T extends { readonly attributes: Set<string> }>(
+  entries: Map<number, T>,
+  inherited: ReadonlyMap<number, T> | undefined,
+  id: number,
+): T | undefined {
+  const entry = entries.get(id);
+  if (entry === undefined || inherited?.get(id) !== entry) return entry;
+  const own = { ...entry, attributes: new Set(entry.attributes) };
+  entries.set(id, own);
+  return own;
 }
 
 /** End of the external declaration that began at `first`, judged by brackets and semicolons only. */
@@ -220,7 +242,7 @@ function declareFunction(
 ): FileFunction {
   const id = state.source.ids[declarator.nameToken]!;
   state.scope.entities.set(id, { kind: 'function', type });
-  let entry = file.functions.get(id);
+  let entry = ownEntry(file.functions, file.inherited?.functions, id);
   if (!entry) {
     entry = {
       name: nameAt(state, declarator.nameToken),
@@ -304,7 +326,7 @@ function declareVariable(
     throw new ParseFailure(specifiers.first, 'a declaration');
   }
   const id = source.ids[declarator.nameToken]!;
-  let entry = file.variables.get(id);
+  let entry = ownEntry(file.variables, file.inherited?.variables, id);
   if (!entry) {
     entry = {
       name: nameAt(state, declarator.nameToken),

@@ -17,8 +17,26 @@ import { keywordClass } from './keywords.js';
 import { findUsage, isExternalDefinition, isMentioned, type Usage } from './liveness.js';
 import { createScope, originAt, type ParserState } from './parser-state.js';
 import { isSystemOffset, positionOf } from './positions.js';
-import { COMMA, EQ, LBRACE, RPAREN, type Source, T_AND_AND, T_IDENT, tokenize, tokenText } from './tokens.js';
-import { type FileDeclarations, type FileFunction, inSystemHeader, parseFile } from './toplevel.js';
+import { lookUpBeginning } from './prefixes.js';
+import {
+  COMMA,
+  EQ,
+  LBRACE,
+  RPAREN,
+  type Source,
+  T_AND_AND,
+  T_IDENT,
+  tokenize,
+  tokenizeWith,
+  tokenText,
+} from './tokens.js';
+import {
+  type FileDeclarations,
+  type FileFunction,
+  inSystemHeader,
+  noDeclarations,
+  parseFile,
+} from './toplevel.js';
 import { createTypeTable, resolveTypedefs, type TypeTable } from './type-table.js';
 
 export interface ParseOptions {
@@ -61,21 +79,9 @@ export interface ParsedUnit {
 
 /** Reads a unit. Never throws on any input; what can't be read is reported in `diagnostics`. */
 export function parseUnit(preprocessed: string, options: ParseOptions): ParsedUnit {
-  const source = tokenize(preprocessed);
-  const table = createTypeTable();
-  const state: ParserState = {
-    source,
-    table,
-    at: 0,
-    scope: createScope(undefined, undefined),
-    arrayBounds: new Map(),
-    widths: new Map(),
-    variableArrays: new Set(),
-    enumTexts: new Map(),
-    malformed: [],
-  };
+  const { source, state, file } = parseDeclarations(preprocessed);
+  const { table } = state;
   const diagnostics: Diagnostic[] = [];
-  const file = parseFile(state);
   for (const skipped of file.skipped) diagnostics.push(describeSkipped(state, skipped));
   const usage = findUsage(state, file);
   const namespace = options.namespace ?? file.namespace;
@@ -137,6 +143,49 @@ export function parseUnit(preprocessed: string, options: ParseOptions): ParsedUn
     diagnostics,
   };
 }
+
+/** Tokens and file scope; the beginning is taken over from a unit that began alike, if there was one. */
+function parseDeclarations(text: string): {
+  readonly source: Source;
+  readonly state: ParserState;
+  readonly file: FileDeclarations;
+} {
+  const beginning = lookUpBeginning(text);
+  const tokenized = tokenizeWith(text, beginning.tokenizing);
+  if (!tokenized) {
+    const source = tokenize(text);
+    const state = initialState(source);
+    const file = noDeclarations();
+    parseFile(state, file);
+    return { source, state, file };
+  }
+  const { source } = tokenized;
+  const resumed = beginning.resume(tokenized);
+  const state = resumed?.state ?? initialState(source);
+  const file = resumed?.file ?? noDeclarations();
+  if (resumed) state.at = resumed.at;
+  const tokens = beginning.tokensToRemember(tokenized);
+  parseFile(
+    state,
+    file,
+    tokens === undefined
+      ? undefined
+      : { tokens, reached: () => beginning.remember(tokenized, { state, file }) },
+  );
+  return { source, state, file };
+}
+
+const initialState = (source: Source): ParserState => ({
+  source,
+  table: createTypeTable(),
+  at: 0,
+  scope: createScope(undefined, undefined),
+  arrayBounds: new Map(),
+  widths: new Map(),
+  variableArrays: new Set(),
+  enumTexts: new Map(),
+  malformed: [],
+});
 
 interface Keys {
   global(name: string): string;
