@@ -210,7 +210,11 @@ static void out_of_time(struct session *s, const struct options *o) {
     if (unlink(s->request_path))
         return;
     kill((pid_t)s->process->pid, s->process->signal);
-    kt_fail(&s->failure, KT_TIME_LIMIT, s->timeout_s);
+    char name[32], place[64] = "it runs";
+    long pid = s->process->pid;
+    kt_task_name(pid, pid, name, sizeof name);
+    kt_task_place(pid, pid, place, sizeof place);
+    kt_fail(&s->failure, KT_TIME_LIMIT, s->timeout_s, name, place);
     refuse(s, o, "refused", EXIT_REFUSED);
 }
 
