@@ -1,113 +1,197 @@
 /**
- * What compiling with kcc costs against the compiler itself, on real files: the sources of Lua and Mosquitto from the
- * distribution where they can be had, and the demo server of this project. CPU seconds (user + system, of all processes) and wall time.
+ * What building with kcc costs against the compiler itself: `make -j1` and `-j2` over the sources of real projects from the distribution (those that can be
+ * had), and single calls: a link, `-E`, `-c` of a small file. Each pair of builds with kcc has a compile server of its own, started by the
+ * first file of the first build. CPU seconds are user + system of all processes, the server's included.
  *
- *   npm run bench:compile -- [--runs 5]
+ *   npm run bench:compile -- [--runs 5] [--project redis] [--jobs 1,2] [--calls 20]
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import glob from 'fast-glob';
 import { printTable, root, type Summary, showSummary, summarize, writeResults } from './measure.js';
 import { timeProcess } from './processes.js';
-import { debianSource } from './sources.js';
+import { type Project, projects } from './projects.js';
 
-interface Project {
-  readonly name: string;
-  readonly folder: string;
-  readonly files: readonly string[];
-  readonly flags: readonly string[];
+const kcc = join(root, 'bin', 'kcc');
+const { values } = parseArgs({
+  options: {
+    runs: { type: 'string', default: '5' },
+    calls: { type: 'string', default: '20' },
+    project: { type: 'string' },
+    jobs: { type: 'string', default: '1,2' },
+  },
+});
+const work = mkdtempSync(join(tmpdir(), 'kitsune-bench-'));
+
+/** The servers whose socket is in the directory: number and CPU seconds. */
+function serversIn(directory: string): { pid: number; cpuSeconds: number }[] {
+  return readdirSync('/proc').flatMap((name) => {
+    try {
+      if (!readFileSync(`/proc/${name}/cmdline`, 'utf8').includes(`\0${directory}/`)) return [];
+      const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
+      // Fields 14 and 15, in clock ticks of 10 ms.
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      return [{ pid: Number(name), cpuSeconds: (Number(fields[11]) + Number(fields[12])) / 100 }];
+    } catch {
+      return [];
+    }
+  });
 }
 
-interface Row {
+let directories = 0;
+
+/** Runs `body` with a directory for servers of its own, which end with it; `serverCpu` tells what they have taken. */
+function withServers(body: (environment: NodeJS.ProcessEnv, serverCpu: () => number) => void): void {
+  const directory = join(work, `server-${directories++}`);
+  mkdirSync(directory, { mode: 0o700 });
+  try {
+    body({ ...process.env, KCC_SERVER: directory, KCC_QUIET: '1' }, () =>
+      serversIn(directory).reduce((sum, s) => sum + s.cpuSeconds, 0),
+    );
+  } finally {
+    for (const { pid } of serversIn(directory)) process.kill(pid, 'SIGKILL');
+  }
+}
+
+function writeMakefile(project: Project): string {
+  const file = join(work, `${project.name.replace(/\W+/g, '-')}.mk`);
+  const objects = project.files.map((_, i) => `${file}.${i}.o`);
+  const rules = project.files.map(
+    (source, i) => `${objects[i]}: ${source}\n\t@$(CC) -O2 $(FLAGS) -c ${source} -o $@\n`,
+  );
+  const flags = project.flags.map((f) => `'${f}'`).join(' ');
+  writeFileSync(file, `FLAGS = ${flags}\nall: ${objects.join(' ')}\n${rules.join('')}`);
+  return file;
+}
+
+interface Times {
+  readonly cpu: number;
+  readonly wall: number;
+}
+
+function make(project: Project, makefile: string, compiler: string, jobs: number, env = process.env): Times {
+  const words = ['-B', `-j${jobs}`, '-f', makefile, `CC=${compiler}`];
+  const { cpuSeconds, wallSeconds } = timeProcess('make', words, project.folder, env);
+  return { cpu: cpuSeconds, wall: wallSeconds };
+}
+
+/** Two builds, one after the other: the first starts the server, the second finds it. */
+function makeTwice(project: Project, makefile: string, jobs: number): { first: Times; again: Times } {
+  let first: Times = { cpu: 0, wall: 0 };
+  let again: Times = first;
+  withServers((environment, serverCpu) => {
+    const one = make(project, makefile, kcc, jobs, environment);
+    const atHalf = serverCpu();
+    const two = make(project, makefile, kcc, jobs, environment);
+    first = { ...one, cpu: one.cpu + atHalf };
+    again = { ...two, cpu: two.cpu + serverCpu() - atHalf };
+  });
+  return { first, again };
+}
+
+interface BuildRow {
   readonly project: string;
   readonly files: number;
+  readonly jobs: number;
+  readonly compilerCpu: Summary;
+  readonly compilerWall: Summary;
   readonly cpuRatio: Summary;
   readonly wallRatio: Summary;
-  readonly compilerCpu: Summary;
+  /** With the server that the first build started. */
+  readonly cpuRatioAgain: Summary;
+  readonly wallRatioAgain: Summary;
 }
 
-async function projects(): Promise<Project[]> {
-  const found: Project[] = [];
-  const demo = join(root, 'fixtures', 'kvserver', 'v1');
-  found.push({
-    name: 'kvserver (small files)',
-    folder: demo,
-    files: await glob('*.c', { cwd: demo }),
-    flags: [],
-  });
-  const lua = await debianSource('lua5.4', '--unpatched');
-  if (lua)
-    found.push({
-      name: 'lua 5.4',
-      folder: join(lua, 'src'),
-      files: await glob('l*.c', { cwd: join(lua, 'src') }),
-      flags: ['-DLUA_USE_LINUX', '-DLUA_COMPAT_5_3'],
-    });
-  const mosquitto = await debianSource('mosquitto');
-  if (mosquitto)
-    found.push({
-      name: 'mosquitto (lib)',
-      folder: join(mosquitto, 'lib'),
-      files: await glob('*.c', { cwd: join(mosquitto, 'lib') }),
-      flags: ['-I.', '-I..', '-I../include', '-I../deps', '-DWITH_THREADING', '-DVERSION="bench"'],
-    });
-  return found;
+function compareBuilds(project: Project, jobs: number): BuildRow {
+  const makefile = writeMakefile(project);
+  const plain: Times[] = [];
+  const ours: { first: Times; again: Times }[] = [];
+  for (let i = 0; i < Number(values.runs); i++) {
+    plain.push(make(project, makefile, 'gcc', jobs));
+    ours.push(makeTwice(project, makefile, jobs));
+  }
+  const ratio = (which: 'first' | 'again', of: keyof Times): Summary =>
+    summarize(ours.map((t, i) => t[which][of] / plain[i]![of]));
+  return {
+    project: project.name,
+    files: project.files.length,
+    jobs,
+    compilerCpu: summarize(plain.map((t) => t.cpu)),
+    compilerWall: summarize(plain.map((t) => t.wall)),
+    cpuRatio: ratio('first', 'cpu'),
+    wallRatio: ratio('first', 'wall'),
+    cpuRatioAgain: ratio('again', 'cpu'),
+    wallRatioAgain: ratio('again', 'wall'),
+  };
 }
 
-const { values } = parseArgs({ options: { runs: { type: 'string', default: '5' } } });
-const output = mkdtempSync(join(tmpdir(), 'kitsune-bench-'));
-const rows: Row[] = [];
-try {
-  for (const project of await projects()) {
-    const compileAll = async (compiler: string): Promise<{ cpu: number; wall: number }> => {
-      let cpu = 0;
-      let wall = 0;
-      for (const file of project.files) {
-        const object = join(output, file.replaceAll('/', '_').replace(/c$/, 'o'));
-        const t = await timeProcess(
-          compiler,
-          ['-O2', ...project.flags, '-c', file, '-o', object],
-          project.folder,
-        );
-        cpu += t.cpuSeconds;
-        wall += t.wallSeconds;
+interface CallRow {
+  readonly what: string;
+  readonly compilerMs: Summary;
+  /** kcc's time less the compiler's, pair by pair. */
+  readonly extraMs: Summary;
+}
+
+function compareCalls(): CallRow[] {
+  const file = (name: string): string => join(work, name);
+  writeFileSync(
+    file('main.c'),
+    '#include <stdio.h>\nint n;\nint main(void) { return printf("%d\\n", n) < 0; }\n',
+  );
+  const calls: readonly (readonly [string, readonly string[]])[] = [
+    ['--version', ['--version']],
+    ['-E', ['-E', 'main.c', '-o', 'main.i']],
+    ['-c, small file', ['-c', 'main.c', '-o', 'main.o']],
+    ['link', ['kcc.o', '-o', 'program']],
+  ];
+  const rows: CallRow[] = [];
+  withServers((environment) => {
+    timeProcess(kcc, ['-c', 'main.c', '-o', 'kcc.o'], work, environment);
+    for (const [what, words] of calls) {
+      const plain: number[] = [];
+      const extra: number[] = [];
+      for (let i = 0; i < Number(values.calls); i++) {
+        const one = timeProcess('gcc', words, work, environment).wallSeconds;
+        plain.push(one * 1000);
+        extra.push((timeProcess(kcc, words, work, environment).wallSeconds - one) * 1000);
       }
-      return { cpu, wall };
-    };
-    const cpu: number[] = [];
-    const wall: number[] = [];
-    const compilerCpu: number[] = [];
-    await compileAll('gcc');
-    for (let i = 0; i < Number(values.runs); i++) {
-      const plain = await compileAll('gcc');
-      const kcc = await compileAll(join(root, 'bin', 'kcc'));
-      cpu.push(kcc.cpu / plain.cpu);
-      wall.push(kcc.wall / plain.wall);
-      compilerCpu.push(plain.cpu);
+      rows.push({ what, compilerMs: summarize(plain), extraMs: summarize(extra) });
     }
-    rows.push({
-      project: project.name,
-      files: project.files.length,
-      cpuRatio: summarize(cpu),
-      wallRatio: summarize(wall),
-      compilerCpu: summarize(compilerCpu),
-    });
+  });
+  return rows;
+}
+
+const builds: BuildRow[] = [];
+let calls: CallRow[] = [];
+try {
+  calls = compareCalls();
+  for (const project of await projects()) {
+    if (values.project !== undefined && !project.name.includes(values.project)) continue;
+    for (const jobs of values.jobs.split(',').map(Number)) builds.push(compareBuilds(project, jobs));
   }
 } finally {
-  rmSync(output, { recursive: true, force: true });
+  rmSync(work, { recursive: true, force: true });
 }
 printTable(
-  'kcc against gcc -O2 -c, file by file (ratio: median [min–max])',
-  ['project', 'files', 'n', 'gcc CPU s', 'CPU ×', 'wall ×'],
-  rows.map((r) => [
+  'make with CC=kcc against gcc -O2 (ratio: median [min–max])',
+  ['project', 'files', '-j', 'n', 'gcc CPU s', 'gcc wall s', 'CPU ×', 'wall ×', 'again: CPU ×', 'wall ×'],
+  builds.map((r) => [
     r.project,
     String(r.files),
+    String(r.jobs),
     String(r.cpuRatio.n),
     showSummary(r.compilerCpu, 2),
+    showSummary(r.compilerWall, 2),
     showSummary(r.cpuRatio, 2),
     showSummary(r.wallRatio, 2),
+    showSummary(r.cpuRatioAgain, 2),
+    showSummary(r.wallRatioAgain, 2),
   ]),
 );
-writeResults('compile', rows);
+printTable(
+  'single calls (ms: median [min–max])',
+  ['call', 'n', 'gcc', 'kcc takes longer by'],
+  calls.map((r) => [r.what, String(r.extraMs.n), showSummary(r.compilerMs), showSummary(r.extraMs)]),
+);
+writeResults('compile', { builds, calls });
