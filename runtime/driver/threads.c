@@ -230,10 +230,4 @@ void threads_park(void) {
 void threads_order(struct kt_thread *t, enum kt_thread_order order) {
     set(&t->order, (uint32_t)order);
     futex(&t->order, FUTEX_WAKE, 1, NULL);
-    while (order == KT_ORDER_CALL) {
-        uint32_t seen = get(&driver_state->thread_events);
-        if (get(&t->order) == KT_ORDER_NONE)
-            return;
-        threads_await_events(seen, 1, 1000000000u);
-    }
 }

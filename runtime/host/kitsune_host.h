@@ -349,7 +349,8 @@ struct kt_host {
     struct kt_thread *(*this_thread)(void);
     /* The calling thread waits for orders; returns on KT_ORDER_RESUME. */
     void (*park)(void);
-    /* Gives an order to a parked thread. KT_ORDER_CALL: returns when it has been carried out. */
+    /* Gives an order to a parked thread, which sets `order` to KT_ORDER_NONE when it has carried it
+     * out. */
     void (*order)(struct kt_thread *thread, enum kt_thread_order order);
     /* Waits until `number` more events have come after the `seen`th, at most `ns` nanoseconds;
      * returns at once if some have. */

@@ -197,6 +197,8 @@ bool kt_this_thread_updates(void);
 void kt_thread_attend(struct kt_thread *thread, const char *point);
 /* All other threads of the program that have not ended are parked: visits them. */
 struct kt_thread *kt_next_parked(const struct kt_thread *after);
+/* Waits until the parked threads have made the calls that they were ordered to make. */
+void kt_threads_await_calls(void);
 /* Lets all parked threads go on where they are. */
 void kt_threads_resume(void);
 /* What to say of a thread that does not come: its name, where it is, its last update point. */

@@ -83,8 +83,10 @@ int kt_thread_places_find(struct kt_arena *arena, struct kt_failure *failure) {
             p->old_locals = kt_arena_allocate(arena, (n_old + 1) * sizeof(void *));
             p->new_locals = kt_arena_allocate(arena, (n_new + 1) * sizeof(void *));
         }
-        if (!p || !p->old_locals || !p->new_locals)
+        if (!p || !p->old_locals || !p->new_locals) {
+            kt_threads_await_calls();
             return kt_fail(failure, KT_NO_MEMORY, "preparing the migration of threads");
+        }
         p->thread = t;
         p->next = places;
         places = p;
@@ -92,6 +94,7 @@ int kt_thread_places_find(struct kt_arena *arena, struct kt_failure *failure) {
         t->call_argument = p;
         kt_runtime.host->order(t, KT_ORDER_CALL);
     }
+    kt_threads_await_calls();
     return 0;
 }
 

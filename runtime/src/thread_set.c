@@ -31,7 +31,7 @@ struct entry {
     struct entry *next;
 };
 
-/* By the thread that updates. In the arena: the migration's sweep leaves it alone. */
+/* By the thread that updates. */
 static struct {
     struct kt_arena arena;
     struct entry *entries, *last;
@@ -105,7 +105,6 @@ static bool fill(void) {
                  (uintptr_t)t->start < kt_runtime.handover->old->image.hi)
             e->info.start_fun = NULL;
         e->info.update_pt = t->left;
-        e->info.attr = copy_attributes(t->handle, &e->attributes) ? &e->attributes : NULL;
     }
     return true;
 }
@@ -123,10 +122,13 @@ KT_PUBLIC ktthread_info *kitsune_threads_next(void) {
         e = e->next;
     set.begun = true;
     set.at = e;
+    if (!e)
+        return NULL;
     /* What it has become, as far as it is known by now. */
-    if (e)
-        redirect_argument(e);
-    return e ? &e->info : NULL;
+    redirect_argument(e);
+    if (!e->info.attr && copy_attributes(e->thread->handle, &e->attributes))
+        e->info.attr = &e->attributes;
+    return &e->info;
 }
 
 KT_PUBLIC void kitsune_thread_remove(void) {

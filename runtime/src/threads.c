@@ -22,6 +22,8 @@
 #include "ktthreads.h"
 #include "runtime.h"
 
+enum { CALL_NS = 10000000 }; /* until it is looked whether an event was missed */
+
 /* A version's own code is bound to it, nobody else's. */
 __attribute__((visibility("hidden"))) int pthread_create(pthread_t *thread,
                                                          const pthread_attr_t *attributes,
@@ -114,6 +116,18 @@ struct kt_thread *kt_next_parked(const struct kt_thread *after) {
     while (t && __atomic_load_n(&t->state, __ATOMIC_SEQ_CST) != KT_THREAD_PARKED)
         t = t->next;
     return t;
+}
+
+void kt_threads_await_calls(void) {
+    struct kt_state *s = kt_runtime.state;
+    for (;;) {
+        uint32_t seen = __atomic_load_n(&s->thread_events, __ATOMIC_SEQ_CST), n = 0;
+        for (struct kt_thread *t = kt_next_parked(NULL); t; t = kt_next_parked(t))
+            n += __atomic_load_n(&t->order, __ATOMIC_SEQ_CST) == KT_ORDER_CALL;
+        if (!n)
+            return;
+        kt_runtime.host->await_events(seen, n, CALL_NS);
+    }
 }
 
 void kt_threads_resume(void) {

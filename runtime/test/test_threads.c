@@ -280,6 +280,7 @@ static void a_parked_thread_calls_begins_again_and_ends_as_another(void **state)
         t->call = call;
         t->call_argument = &told;
         threads_order(t, KT_ORDER_CALL);
+        kt_threads_await_calls();
         assert_true(pthread_equal(told, thread));
         __atomic_store_n(&driver_state->stopping, 0, __ATOMIC_SEQ_CST);
         threads_order(t, KT_ORDER_RESTART);
