@@ -2,6 +2,7 @@
  * Runs the test suites, each file in a process of its own, two at a time, and adds up what they report. The last line is
  * `N passed, N failed, N skipped`; the exit status is 1 if anything failed.
  *
+ * Suites of test/servers/ build and run real servers: they run only when they are chosen (`npm run test:servers`).
  * A suite is a TypeScript file under test/, fixtures/ or examples/ that runs uvu. It has 300 seconds, in test/e2e 900; a line `// Time limit: N s`
  * in it gives it more. C unit tests are those that CTest knows in build/tests.
  */
@@ -184,7 +185,9 @@ async function main(): Promise<void> {
   const chosen = process.argv.slice(2);
   const build = process.env.KITSUNE_TEST_BUILD ?? join(root, 'build', 'tests');
   const all = [...(await cSuites(build)), ...uvuSuites()];
-  const suites = chosen.length === 0 ? all : all.filter((s) => chosen.some((c) => s.name.includes(c)));
+  const suites = all.filter((s) =>
+    chosen.length === 0 ? !s.name.startsWith('test/servers/') : chosen.some((c) => s.name.includes(c)),
+  );
   // The long ones first, so that no core is idle at the end.
   const queue = [...suites].sort((a, b) => b.limitSeconds - a.limitSeconds);
   const outcomes: Outcome[] = [];

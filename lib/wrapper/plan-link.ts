@@ -38,6 +38,18 @@ function whyPlain(invocation: Invocation, world: World): string | undefined {
   return sanitizer?.words[0];
 }
 
+/** The linker's own words for a kind of executable; the last one counts, and a version is none of them. */
+const executableKind = /^(?:--?pie|--?pic-executable|--?no-pie|--?no-pic-executable)$/;
+
+/** The words of an option without those, as `-Wl,` and `-Xlinker` hand them to the linker. */
+function withoutExecutableKind(words: readonly string[]): readonly string[] {
+  const [first = '', second = ''] = words;
+  if (first === '-Xlinker') return executableKind.test(second) ? [] : words;
+  if (!first.startsWith('-Wl,')) return words;
+  const kept = first.split(',').filter((word) => !executableKind.test(word));
+  return kept.length > 1 ? [kept.join(',')] : [];
+}
+
 /** The step that links. */
 export function planLink(
   invocation: Invocation,
@@ -74,7 +86,7 @@ export function planLink(
     if (effect === 'debug' && world.family === 'clang' && !hasOtherSources(invocation)) continue;
     if (effect === 'position' || (version && effect === 'pie')) continue;
     if (token.spec?.stage === 'preprocess' && objectOf.size > 0 && !hasOtherSources(invocation)) continue;
-    words.push(...token.words);
+    words.push(...(version ? withoutExecutableKind(token.words) : token.words));
   }
   if (hasOtherSources(invocation)) words.unshift(...positionFlags);
   if (objectOf.size > 0 && world.family === 'clang') words.push('-Qunused-arguments');

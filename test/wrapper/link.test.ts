@@ -130,6 +130,8 @@ for (const options of [
   '-g3',
   '-pie',
   '-no-pie',
+  '-Wl,-z,relro,-pie',
+  '-Xlinker -pie',
   '-fvisibility=hidden',
   '-pthread',
 ]) {
