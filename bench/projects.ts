@@ -32,7 +32,7 @@ async function redis(): Promise<Project | undefined> {
   if (!source) return undefined;
   const folder = join(source, 'src');
   run(folder, 'sh', 'mkreleasehdr.sh');
-  const files = await glob('*.c', { cwd: folder, ignore: ['ae_evport.c', 'ae_kqueue.c'] });
+  const files = await glob('*.c', { cwd: folder, ignore: ['ae_*.c'] });
   const libraries = ['hiredis', 'linenoise', 'lua/src', 'hdr_histogram'].map((d) => `-I../deps/${d}`);
   return { name: 'redis', folder, files, flags: ['-std=gnu11', '-DNDEBUG', '-w', ...libraries] };
 }
