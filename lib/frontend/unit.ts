@@ -265,8 +265,12 @@ function fileVariables(
 ): UnitVariable[] {
   const out: UnitVariable[] = [];
   for (const v of file.variables.values()) {
-    if (!v.defined || !usage.live.has(v.id) || v.attributes.has('alias')) continue;
+    if (!v.defined || v.attributes.has('alias')) continue;
     if (v.name === 'KT_NAMESPACE') continue;
+    if (!usage.live.has(v.id)) {
+      diagnostics.push(unmentionedStatic(v.name, undefined, locationOf(state, v.nameToken)));
+      continue;
+    }
     if (v.isRegister) {
       diagnostics.push(registerVariable(v.name, locationOf(state, v.nameToken)));
       continue;

@@ -100,12 +100,12 @@ export function namespaceConflict(declared: string, given: string, location: Loc
   };
 }
 
-/** A static that no code mentions: it is left to the compiler, which drops it and may say so. */
+/** A static that no emitted code mentions: it is left to the compiler, which drops it and may say so. */
 export function unmentionedStatic(name: string, func: string | undefined, location: Location): Diagnostic {
   return {
     code: 'KT1109',
     severity: 'notice',
-    message: `static ${name}${func === undefined ? '' : ` of ${func}()`} is never mentioned: nothing reads or writes it, so it is not registered`,
+    message: `static ${name}${func === undefined ? '' : ` of ${func}()`} is mentioned by no code that is compiled: nothing reads or writes it, so it is not registered`,
     location,
   };
 }

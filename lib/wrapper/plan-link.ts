@@ -94,7 +94,11 @@ export function planLink(
   // It may be a version of a build that was written for the original, or a plug-in: both are known by their build-id.
   else if (effects.has('shared')) words.unshift('-Wl,--build-id');
   if (version) words.push(...versionFlagsLast(invocation, installation));
-  else if (!asked && world.exists(installation.library)) words.push(installation.library);
+  else if (!asked && world.exists(installation.library)) {
+    // What a sanitizer's library wants of libc must not come from the runtime, which has some of the same names.
+    if (effects.has('sanitize')) words.push('-lc');
+    words.push(installation.library);
+  }
   return {
     step: {
       kind: 'link',

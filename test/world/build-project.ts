@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { execa } from 'execa';
-import { root, worldFolder } from './places.js';
+import { root } from './places.js';
 import type { OwnTests, Project } from './projects.js';
 
 /** The unpacked source, or why it can't be had. */
@@ -59,19 +59,19 @@ async function runScript(
 
 const buildLimitSeconds = 3600;
 
-/** The folder of a project that a compiler builds. */
-export const treeOf = (project: Project, compiler: string): string =>
-  join(worldFolder, project.name, compiler, 'tree');
+/** Where a compiler's build of a project stands. `folder` holds all that is made of the project. */
+export const treeOf = (folder: string, compiler: string): string => join(folder, compiler, 'tree');
 
 /** Copies the source and builds it. A build that succeeded before is kept if `keep` says so. */
 export async function buildProject(
   project: Project,
   source: string,
+  folder: string,
   compiler: string,
   command: string,
   keep: boolean,
 ): Promise<ScriptResult> {
-  const tree = treeOf(project, compiler);
+  const tree = treeOf(folder, compiler);
   const stamp = join(dirname(tree), 'built');
   if (keep && existsSync(stamp)) return { ok: true, seconds: 0, tail: '' };
   rmSync(dirname(tree), { recursive: true, force: true });
@@ -85,13 +85,13 @@ export async function buildProject(
 
 /** Runs a part of a project's own tests on what a compiler built. */
 export function runOwnTests(
-  project: Project,
+  folder: string,
   tests: OwnTests,
   compiler: string,
   environment: Readonly<Record<string, string>>,
   label: string,
 ): Promise<ScriptResult> {
-  const tree = treeOf(project, compiler);
+  const tree = treeOf(folder, compiler);
   const log = join(dirname(tree), `${label}-${tests.name.replace(/\W+/g, '-')}.log`);
   return runScript(tests.script, tree, environment, tests.limitSeconds, log);
 }

@@ -3,12 +3,14 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildProject, runOwnTests, type ScriptResult, sourceOf, treeOf } from './build-project.js';
-import { kcc, worldFolder } from './places.js';
-import type { Project } from './projects.js';
+import { kcc } from './places.js';
+import type { OwnTests, Project } from './projects.js';
 import { makeRecorder, recordedFiles } from './recorder.js';
 import { checkUnit, nameInTree, type UnitCheck } from './unit-check.js';
 
 export interface CheckOptions {
+  /** All that is made of projects goes here, each in a folder of its name. */
+  readonly folder: string;
   readonly keep: boolean;
   readonly tests: boolean;
   readonly units: RegExp;
@@ -31,6 +33,8 @@ export interface ProjectResult {
   readonly skipped?: string;
   readonly builds?: { readonly gcc: boolean; readonly kcc: boolean; readonly tail?: string };
   readonly tests: readonly TestOutcome[];
+  /** Where the files of the units stand. */
+  readonly tree: string;
   readonly units: readonly UnitCheck[];
 }
 
@@ -39,14 +43,15 @@ const workers = 2;
 
 export async function checkProject(project: Project, options: CheckOptions): Promise<ProjectResult> {
   const { progress } = options;
-  const empty = { project, tests: [], units: [] };
+  const empty = { project, tests: [], tree: '', units: [] };
   const source = await sourceOf(project);
   if ('skipped' in source) return { ...empty, skipped: source.skipped };
 
-  const records = join(worldFolder, project.name, 'record');
+  const folder = join(options.folder, project.name);
+  const records = join(folder, 'record');
   if (!options.keep) rmSync(records, { recursive: true, force: true });
   const build = async (compiler: string, command: string): Promise<ScriptResult> => {
-    const result = await buildProject(project, source.folder, compiler, command, options.keep);
+    const result = await buildProject(project, source.folder, folder, compiler, command, options.keep);
     progress(`${compiler} ${result.ok ? 'builds it' : 'does not build it'} (${result.seconds.toFixed(0)} s)`);
     return result;
   };
@@ -58,26 +63,27 @@ export async function checkProject(project: Project, options: CheckOptions): Pro
   const builds = { gcc: true, kcc: ours.ok, ...(ours.ok ? {} : { tail: ours.tail }) };
   const tests: TestOutcome[] = [];
   if (options.tests) {
-    for (const own of project.tests) tests.push(await checkTests(project, own, ours.ok, progress));
+    for (const own of project.tests) tests.push(await checkTests(folder, own, ours.ok, progress));
   }
-  const units = await checkUnits(project, records, options);
-  return { project, builds, tests, units };
+  const tree = treeOf(folder, 'gcc');
+  const units = await checkUnits(project, records, tree, options);
+  return { project, builds, tests, tree, units };
 }
 
 async function checkTests(
-  project: Project,
-  own: Project['tests'][number],
+  folder: string,
+  own: OwnTests,
   built: boolean,
   progress: (text: string) => void,
 ): Promise<TestOutcome> {
   const word = (r: ScriptResult): string => `${r.ok ? 'pass' : 'FAIL'} (${r.seconds.toFixed(0)} s)`;
-  const gcc = await runOwnTests(project, own, 'gcc', {}, 'gcc');
+  const gcc = await runOwnTests(folder, own, 'gcc', {}, 'gcc');
   progress(`${own.name}, built by gcc: ${word(gcc)}`);
   if (!gcc.ok) return { name: own.name, gcc: false, tail: gcc.tail };
   if (!built) return { name: own.name, gcc: true, driver: false, off: false };
-  const driver = await runOwnTests(project, own, 'kcc', {}, 'driver');
+  const driver = await runOwnTests(folder, own, 'kcc', {}, 'driver');
   progress(`${own.name}, under the driver: ${word(driver)}`);
-  const off = await runOwnTests(project, own, 'kcc', { KITSUNE: 'off' }, 'off');
+  const off = await runOwnTests(folder, own, 'kcc', { KITSUNE: 'off' }, 'off');
   progress(`${own.name}, KITSUNE=off: ${word(off)}`);
   const failed = driver.ok ? off : driver;
   return {
@@ -89,8 +95,12 @@ async function checkTests(
   };
 }
 
-async function checkUnits(project: Project, records: string, options: CheckOptions): Promise<UnitCheck[]> {
-  const tree = treeOf(project, 'gcc');
+async function checkUnits(
+  project: Project,
+  records: string,
+  tree: string,
+  options: CheckOptions,
+): Promise<UnitCheck[]> {
   const files = recordedFiles(records, tree).filter((f) => {
     const name = nameInTree(f, tree);
     return options.units.test(name) && !project.notCompared?.test(name);

@@ -1,6 +1,5 @@
 /** What the checks of a project come to: a row of the table, and what is wrong in sentences. */
 
-import { treeOf } from './build-project.js';
 import type { ProjectResult } from './check-project.js';
 import { nameInTree, type UnitCheck } from './unit-check.js';
 
@@ -27,8 +26,7 @@ const sum = <T>(list: readonly T[], pick: (item: T) => number): number =>
   list.reduce((total, item) => total + pick(item), 0);
 
 export function rowOf(result: ProjectResult): Row {
-  const { project, units, tests } = result;
-  const tree = treeOf(project, 'gcc');
+  const { project, units, tests, tree } = result;
   const problems: string[] = [];
   if (result.builds?.kcc === false) problems.push(`kcc does not build it:\n${result.builds.tail ?? ''}`);
   for (const t of tests) {

@@ -61,6 +61,7 @@ for (const project of projects) {
   };
   const row = rowOf(
     await checkProject(project, {
+      folder: worldFolder,
       keep: values.keep,
       tests: values.tests,
       units: new RegExp(values.units),

@@ -107,3 +107,6 @@ export const noRuntime: string | undefined = existsSync(join(root, 'build', 'lib
   : process.env.KITSUNE_HOME
     ? undefined
     : 'the runtime library is not built';
+
+/** Whether a file is there. */
+export const existing = (directory: string, name: string): boolean => existsSync(join(directory, name));
