@@ -1,9 +1,11 @@
 /**
  * What running under Kitsune costs while no update is under way: the same programs compiled by kcc and run under the driver,
- * and compiled by plain gcc -O2, in turn. CPU-bound Lua scripts, and the start-up of a process that ends at once.
+ * and compiled by plain gcc -O2, in turn. CPU-bound Lua scripts, and the start-up of a process that ends at once. Where Valgrind is
+ * installed also the instructions that shorter scripts take: time is noisy, they are not.
  *
  *   npm run bench:steady -- [--runs 7]
  */
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -30,6 +32,16 @@ const scripts: Record<string, string> = {
     'math.randomseed(1) local t = {} for i = 1, 600000 do t[i] = math.random() end table.sort(t) print(t[1] < t[#t])',
 };
 
+/** Short enough for Valgrind, long enough that the start under the driver (some 200,000 instructions) does not count. */
+const countedScripts: Record<string, string> = {
+  'lua: recursion':
+    'local function fib(n) if n < 2 then return n end return fib(n-1) + fib(n-2) end print(fib(25))',
+  'lua: strings and tables':
+    'local t = {} for i = 1, 100000 do t[i % 5000 + 1] = tostring(i) .. "x" end local s = 0 for i = 1, #t do s = s + #t[i] end print(s)',
+  'lua: sort':
+    'math.randomseed(1) local t = {} for i = 1, 30000 do t[i] = math.random() end table.sort(t) print(t[1] < t[#t])',
+};
+
 const kcc = join(root, 'bin', 'kcc');
 const { values } = parseArgs({ options: { runs: { type: 'string', default: '7' } } });
 const runs = Number(values.runs);
@@ -49,6 +61,29 @@ function compare(work: string, measure: string, plain: () => number, kitsune: ()
   }
   rows.push({ work, measure, plain: summarize(plains), ratio: summarize(ratios) });
 }
+
+/** Instructions that a command takes, the driver's among them. */
+function countInstructions(command: string, args: readonly string[]): number {
+  const words = [
+    '--tool=callgrind',
+    '--trace-children=yes',
+    '--callgrind-out-file=/dev/null',
+    command,
+    ...args,
+  ];
+  const result = spawnSync('valgrind', words, {
+    cwd: folder,
+    encoding: 'utf8',
+    env: { ...process.env, LC_ALL: 'C' },
+  });
+  const counts = [...result.stderr.matchAll(/I\s+refs:\s+([\d,]+)/g)].map((m) =>
+    Number(m[1]!.replaceAll(',', '')),
+  );
+  if (result.status !== 0 || counts.length === 0) throw new Error(`valgrind ${command}: ${result.stderr}`);
+  return counts.reduce((a, b) => a + b, 0);
+}
+
+const hasValgrind = spawnSync('valgrind', ['--version'], { stdio: 'ignore' }).status === 0;
 
 try {
   const trivial = join(folder, 'trivial.c');
@@ -87,6 +122,19 @@ try {
         () => timeProcess(plain, [file], folder).cpuSeconds,
         () => timeProcess(kitsune, [file], folder).cpuSeconds,
       );
+    }
+    if (!hasValgrind) console.error('skipped: instruction counts, valgrind is not installed');
+    for (const [name, text] of hasValgrind ? Object.entries(countedScripts) : []) {
+      const file = join(folder, 'script.lua');
+      writeFileSync(file, text);
+      const a = countInstructions(plain, [file]);
+      const b = countInstructions(kitsune, [file]);
+      rows.push({
+        work: name,
+        measure: 'instructions, millions',
+        plain: summarize([a / 1e6]),
+        ratio: summarize([b / a]),
+      });
     }
   }
 } finally {
