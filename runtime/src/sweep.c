@@ -117,6 +117,46 @@ static void moved_word(struct sweep *s, uintptr_t *word, uintptr_t value) {
         kt_migration_fail(KT_CODE_NO_MEMORY, "no memory for the notes of the migration");
 }
 
+static bool is_text(unsigned char c) {
+    return (c >= 0x20 && c < 0x7f) || (c >= '\t' && c <= '\r');
+}
+
+/*
+ * True if the word holds the end of a string and, behind its NUL, what was left of a pointer that
+ * stood there before: only together do they look like an address. The word before is all text, and
+ * goes on to a NUL in this one. Whether it is a pointer after all, behind eight characters of a
+ * full array, can't be told: it is left alone, and so is what it would point to.
+ */
+NO_SANITIZE static bool ends_string(const uintptr_t *word) {
+    enum { ADDRESS_BYTES = 6 };
+    const unsigned char *bytes = (const unsigned char *)word;
+    if ((uintptr_t)word % PAGE == 0)
+        return false;
+    int n = 0;
+    while (n < ADDRESS_BYTES && is_text(bytes[n]))
+        n++;
+    if (n == ADDRESS_BYTES || bytes[n] != 0)
+        return false;
+    for (int i = 1; i <= 8; i++)
+        if (!is_text(bytes[-i]))
+            return false;
+    return true;
+}
+
+/* See ends_string(). */
+static void doubtful_word(struct sweep *s, uintptr_t where, uintptr_t value) {
+    struct kt_place place;
+    uintptr_t new_;
+    if (value - s->image.lo < s->image.hi - s->image.lo) {
+        keep(s, where, value, KT_UNTRANSLATABLE);
+        return;
+    }
+    enum kt_resolved how = kt_engine_resolve(s->e, value, &new_, &place);
+    if ((how == KT_RESOLVED || how == KT_RESOLVED_DROPPED) && place.old != 0 &&
+        !kt_forward_pin(&s->e->forward, &place))
+        kt_migration_fail(KT_CODE_NO_MEMORY, "no memory for the notes of the migration");
+}
+
 NO_SANITIZE static void look(struct sweep *s, uintptr_t *words, size_t n) {
     for (size_t i = 0; i < n; i++) {
         uintptr_t value = words[i];
@@ -128,10 +168,12 @@ NO_SANITIZE static void look(struct sweep *s, uintptr_t *words, size_t n) {
             i += rest > 0 ? rest - 1 : 0;
             continue;
         }
-        if (value - s->image.lo < s->image.hi - s->image.lo)
-            image_word(s, &words[i], value);
-        else if (value - s->watched.lo < s->watched.hi - s->watched.lo)
+        if (value - s->watched.lo < s->watched.hi - s->watched.lo)
             s->e->config.watch(s->e->config.translate_context, (uintptr_t)&words[i], value);
+        else if (ends_string(&words[i]))
+            doubtful_word(s, (uintptr_t)&words[i], value);
+        else if (value - s->image.lo < s->image.hi - s->image.lo)
+            image_word(s, &words[i], value);
         else
             moved_word(s, &words[i], value);
     }

@@ -126,6 +126,38 @@ static void pointers_into_the_old_image_follow(void **state) {
     free((void *)literal);
 }
 
+/* A block that held a pointer is used for a string: the string's end and the rest of the pointer
+ * look like another address. */
+static void the_end_of_a_string_is_no_pointer(void **state) {
+    (void)state;
+    if (!malloc_is_glibc())
+        skip(); /* objects that are pinned would be reported as leaks */
+    enum { N = 400, TEXT = 16 };
+    struct old_node **old = malloc(N * sizeof *old);
+    char *texts[N];
+    for (int i = 0; i < N; i++) {
+        old[i] = calloc(1, sizeof *old[i]);
+        texts[i] = malloc(TEXT + 8 + 8);
+        memset(texts[i], 'x', TEXT);
+        uintptr_t word = (uintptr_t)old[i];
+        memcpy(texts[i] + TEXT, &word, sizeof word);
+        memset(texts[i] + TEXT, 'x', (size_t)(i % 2));
+        texts[i][TEXT + i % 2] = '\0';
+    }
+    begin();
+    for (int i = 0; i < N; i++)
+        old[i] = (void *)KT_FOLLOW_NODE(old[i]);
+    finish_walk();
+    for (int i = 0; i < N; i++)
+        assert_int_equal(strlen(texts[i]), TEXT + i % 2);
+    kt_engine_commit();
+    for (int i = 0; i < N; i++) {
+        free(texts[i]);
+        free(old[i]);
+    }
+    free(old);
+}
+
 static void excluded_memory_is_left_alone(void **state) {
     (void)state;
     char *map = mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -323,6 +355,7 @@ int main(void) {
         cmocka_unit_test(unfollowed_pointers_to_moved_objects_follow),
         cmocka_unit_test(links_between_the_middles_of_objects_follow),
         cmocka_unit_test(pointers_into_the_old_image_follow),
+        cmocka_unit_test(the_end_of_a_string_is_no_pointer),
         cmocka_unit_test(excluded_memory_is_left_alone),
         cmocka_unit_test(an_object_with_a_pointer_into_a_dropped_part_is_not_freed),
         cmocka_unit_test(mallocs_own_lists_survive),
