@@ -246,6 +246,12 @@ static bool is_free(const struct kt_heap *heap, uintptr_t chunk) {
     return glibc_block(heap, chunk + 16, &usable) == KT_BLOCK_FREED;
 }
 
+/* Also where nothing is known: a heap may have grown since the mappings were read. */
+static bool may_be_free(const struct kt_heap *heap, uintptr_t chunk) {
+    return chunk % 16 == 0 &&
+           (is_free(heap, chunk) || kt_maps_find(&heap->maps, chunk + 16) == NULL);
+}
+
 NO_SANITIZE bool kt_heap_is_link(const struct kt_heap *heap, uintptr_t where, uintptr_t value,
                                  uintptr_t block) {
     size_t usable;
@@ -262,11 +268,11 @@ NO_SANITIZE bool kt_heap_is_link(const struct kt_heap *heap, uintptr_t where, ui
     if (heap->main_arena.hi == 0 && next + (word_at(next + 8) & ~SIZE_BITS) == (uintptr_t)sbrk(0))
         return true;
     /* Links are in free chunks only; in a block in use these words may be what is left of them. */
-    return is_free(heap, next) &&
-           ((word_at(next + 24) == where - 16 && is_free(heap, where - 16)) ||
-            (word_at(next + 16) == where - 24 && is_free(heap, where - 24)) ||
-            (word_at(next + 40) == where - 32 && is_free(heap, where - 32)) ||
-            (word_at(next + 32) == where - 40 && is_free(heap, where - 40)));
+    return may_be_free(heap, next) &&
+           ((word_at(next + 24) == where - 16 && may_be_free(heap, where - 16)) ||
+            (word_at(next + 16) == where - 24 && may_be_free(heap, where - 24)) ||
+            (word_at(next + 40) == where - 32 && may_be_free(heap, where - 32)) ||
+            (word_at(next + 32) == where - 40 && may_be_free(heap, where - 40)));
 }
 
 NO_SANITIZE bool kt_heap_in_freed(struct kt_heap *heap, uintptr_t where) {
