@@ -1,8 +1,8 @@
 /** A Redis server under Kitsune: started on a loopback port, updated with kitsune-doupd. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { connect, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { accepts, freePort } from '../loopback.js';
 
 /** What kitsune-doupd said. */
 export interface Outcome {
@@ -18,29 +18,6 @@ export interface Server {
   alive(): boolean;
   update(executable: string): Promise<Outcome>;
   stop(): Promise<void>;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no loopback port to be had');
-  return address.port;
-}
-
-async function accepts(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1');
-  try {
-    await once(socket, 'connect');
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
-  }
 }
 
 /** Starts `executable` with its files in `folder`; `settings` are words of the command line. */

@@ -195,6 +195,8 @@ struct kt_thread *kt_this_thread(void);
 bool kt_this_thread_updates(void);
 /* Runs at the update point of a thread other than the main thread. */
 void kt_thread_attend(struct kt_thread *thread, const char *point);
+/* Gives back the copy of its noted locals, made when it parked. */
+void kt_thread_forget_saved(struct kt_thread *thread);
 /* All other threads of the program that have not ended are parked: visits them. */
 struct kt_thread *kt_next_parked(const struct kt_thread *after);
 /* Waits until the parked threads have made the calls that they were ordered to make. */

@@ -11,7 +11,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "engine.h"
 #include "kitsune.h"
@@ -251,19 +250,14 @@ unsigned kt_threads_count(void) {
     return n;
 }
 
-static void forget_notes(struct kt_thread *t) {
-    if (t->notes)
-        kt_notes_release(t->notes);
-    t->notes = NULL;
-    if (t->saved_copy)
-        munmap(t->saved_copy, t->saved.hi - t->saved.lo);
-    t->saved_copy = NULL;
-}
-
 void kt_threads_forget_old(void) {
-    for (struct entry *e = set.entries; e; e = e->next)
-        if (e->thread)
-            forget_notes(e->thread);
+    for (struct entry *e = set.entries; e; e = e->next) {
+        if (!e->thread)
+            continue;
+        if (e->thread->notes)
+            kt_notes_release(e->thread->notes);
+        kt_thread_forget_saved(e->thread);
+    }
 }
 
 void kt_threads_release(void) {

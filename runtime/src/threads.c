@@ -84,7 +84,7 @@ static void save_noted_locals(struct kt_thread *t) {
     t->saved_copy = copy;
 }
 
-static void forget_saved(struct kt_thread *t) {
+void kt_thread_forget_saved(struct kt_thread *t) {
     if (t->saved_copy)
         munmap(t->saved_copy, t->saved.hi - t->saved.lo);
     t->saved_copy = NULL;
@@ -104,7 +104,7 @@ void kt_thread_attend(struct kt_thread *t, const char *point) {
         strcpy(t->left, point);
         save_noted_locals(t);
         kt_runtime.host->park();
-        forget_saved(t);
+        kt_thread_forget_saved(t);
     } else if (kt_runtime.mode == KT_MODE_STARTING && t->updating && !strcmp(point, t->left)) {
         __atomic_store_n(&t->updating, 0, __ATOMIC_SEQ_CST);
         kt_runtime.host->park();

@@ -134,21 +134,23 @@ static void handle(siginfo_t *info) {
  * there leaves word, and that one looks again. */
 static uint32_t visitors;
 
-static void look(siginfo_t *info) {
-    uint32_t seen = 1;
-    do
-        handle(info);
-    while ((seen = __atomic_sub_fetch(&visitors, seen, __ATOMIC_SEQ_CST)));
+/* Who leaves looks again for those who left word: with no regard to its own signal, as theirs may
+ * be another. */
+static void go_out(void) {
+    for (uint32_t seen = 1; (seen = __atomic_sub_fetch(&visitors, seen, __ATOMIC_SEQ_CST));)
+        handle(NULL);
 }
 
 /* The thread that updates wakes others with this very signal, for which there is nothing to do but
  * to have interrupted what they were in. */
 void kt_on_request(int signal, siginfo_t *info) {
     (void)signal;
-    if (kt_runtime.mode == KT_MODE_RUNNING &&
-        !__atomic_load_n(&kt_runtime.state->stopping, __ATOMIC_SEQ_CST) &&
-        !__atomic_fetch_add(&visitors, 1, __ATOMIC_SEQ_CST))
-        look(info);
+    if (kt_runtime.mode != KT_MODE_RUNNING ||
+        __atomic_load_n(&kt_runtime.state->stopping, __ATOMIC_SEQ_CST) ||
+        __atomic_fetch_add(&visitors, 1, __ATOMIC_SEQ_CST))
+        return;
+    handle(info);
+    go_out();
 }
 
 static void hold(sigset_t *before) {
@@ -165,11 +167,7 @@ static void hold(sigset_t *before) {
 }
 
 static void let_go(const sigset_t *before) {
-    uint32_t left = __atomic_sub_fetch(&visitors, 1, __ATOMIC_SEQ_CST);
-    while (left) {
-        handle(NULL);
-        left = __atomic_sub_fetch(&visitors, left, __ATOMIC_SEQ_CST);
-    }
+    go_out();
     pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
