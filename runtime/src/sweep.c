@@ -148,7 +148,7 @@ static void doubtful_word(struct sweep *s, uintptr_t where, uintptr_t value) {
     struct kt_place place;
     uintptr_t new_;
     if (value - s->image.lo < s->image.hi - s->image.lo) {
-        keep(s, where, value, KT_UNTRANSLATABLE);
+        keep(s, where, value, KT_KEEP_MAPPED);
         return;
     }
     enum kt_resolved how = kt_engine_resolve(s->e, value, &new_, &place);
