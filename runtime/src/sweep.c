@@ -144,13 +144,9 @@ NO_SANITIZE static bool ends_string(const uintptr_t *word) {
 }
 
 /* See ends_string(). */
-static void doubtful_word(struct sweep *s, uintptr_t where, uintptr_t value) {
+static void doubtful_word(struct sweep *s, uintptr_t value) {
     struct kt_place place;
     uintptr_t new_;
-    if (value - s->image.lo < s->image.hi - s->image.lo) {
-        keep(s, where, value, KT_KEEP_MAPPED);
-        return;
-    }
     enum kt_resolved how = kt_engine_resolve(s->e, value, &new_, &place);
     if ((how == KT_RESOLVED || how == KT_RESOLVED_DROPPED) && place.old != 0 &&
         !kt_forward_pin(&s->e->forward, &place))
@@ -170,10 +166,10 @@ NO_SANITIZE static void look(struct sweep *s, uintptr_t *words, size_t n) {
         }
         if (value - s->watched.lo < s->watched.hi - s->watched.lo)
             s->e->config.watch(s->e->config.translate_context, (uintptr_t)&words[i], value);
-        else if (ends_string(&words[i]))
-            doubtful_word(s, (uintptr_t)&words[i], value);
         else if (value - s->image.lo < s->image.hi - s->image.lo)
             image_word(s, &words[i], value);
+        else if (ends_string(&words[i]))
+            doubtful_word(s, value);
         else
             moved_word(s, &words[i], value);
     }
