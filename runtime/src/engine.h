@@ -46,10 +46,11 @@ struct kt_engine_config {
      * state, older kept images. */
     const struct kt_range *excluded;
     size_t n_excluded;
-    /* Words with values in this range are shown to `watch` and left alone: memory kept by earlier
-     * updates, to see whether anything still points to it. Empty: none. */
+    /* Words with values in this range are shown to `watch`: memory kept by earlier updates, to see
+     * whether anything still points to it. The range spans it all, and what lies between: `watch`
+     * is true if the value is of its memory, and the word is left alone. Empty: none. */
     struct kt_range watched;
-    void (*watch)(void *context, uintptr_t where, uintptr_t value);
+    bool (*watch)(void *context, uintptr_t where, uintptr_t value);
     /* KT_PAIR_HAS_CODE of the pair in use: defer in-place writes. */
     bool defer_in_place_writes;
 };

@@ -296,15 +296,44 @@ NO_SANITIZE bool kt_heap_in_freed(struct kt_heap *heap, uintptr_t where) {
     return is_free(heap, heap->walked);
 }
 
-NO_SANITIZE size_t kt_heap_arena_header(const struct kt_heap *heap, uintptr_t lo, uintptr_t hi) {
-    if (heap->kind != KT_MALLOC_GLIBC || lo % HEAP_MAX != 0 || hi - lo < 8192)
+/* What malloc keeps at the start of a thread's heap that would lie at `at`. */
+NO_SANITIZE static size_t arena_header(const struct kt_heap *heap, uintptr_t at, uintptr_t hi) {
+    if (hi - at < 8192)
         return 0;
-    uintptr_t arena = word_at(lo);
-    size_t size = word_at(lo + 16);
+    uintptr_t arena = word_at(at);
+    size_t size = word_at(at + 16);
     if (size < 4096 || size > HEAP_MAX || arena % 8 != 0)
         return 0;
-    if (arena > lo && arena - lo <= HEAP_INFO_BYTES)
-        return arena - lo + ARENA_TO_TOP + ARENA_FROM_TOP;
+    if (arena > at && arena - at <= HEAP_INFO_BYTES) {
+        uintptr_t top = word_at(arena + ARENA_TO_TOP);
+        return top % 16 == 0 && kt_maps_find(&heap->maps, top) != NULL
+                   ? arena - at + ARENA_TO_TOP + ARENA_FROM_TOP
+                   : 0;
+    }
     const struct kt_mapping *m = kt_maps_find(&heap->maps, arena);
     return m != NULL && (arena & (HEAP_MAX - 1)) <= HEAP_INFO_BYTES ? HEAP_INFO_BYTES : 0;
+}
+
+void kt_heap_empty_fast_lists(void) {
+    /* malloc.c does so before it cuts a block that no cache holds. */
+    void *volatile p = malloc(1500);
+    free(p);
+}
+
+size_t kt_heap_most_arenas(uintptr_t lo, uintptr_t hi) {
+    return (hi - lo) / HEAP_MAX + 1;
+}
+
+/* A mapping may begin before a heap: the kernel joins neighbours. */
+size_t kt_heap_arenas(const struct kt_heap *heap, uintptr_t lo, uintptr_t hi,
+                      struct kt_range *out) {
+    size_t n = 0;
+    if (heap->kind != KT_MALLOC_GLIBC)
+        return 0;
+    for (uintptr_t at = (lo + HEAP_MAX - 1) & ~(HEAP_MAX - 1); at < hi; at += HEAP_MAX) {
+        size_t size = arena_header(heap, at, hi);
+        if (size != 0)
+            out[n++] = (struct kt_range){at, at + size};
+    }
+    return n;
 }

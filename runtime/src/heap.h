@@ -68,8 +68,18 @@ bool kt_heap_is_link(const struct kt_heap *heap, uintptr_t where, uintptr_t valu
 /* True if the word at `where` is known to lie in memory that was freed: what it says is forgotten.
  * Walks over the brk heap, from where the last call came to: for few addresses, ascending. */
 bool kt_heap_in_freed(struct kt_heap *heap, uintptr_t where);
-/* The part at the start of a mapping that holds malloc's own lists (arenas of threads), 0 if none.
- */
-size_t kt_heap_arena_header(const struct kt_heap *heap, uintptr_t lo, uintptr_t hi);
+/* True if the word is the link of a block in a thread's cache: since glibc 2.32 mangled with its
+ * own address, so that it may look like any other. */
+static inline bool kt_heap_is_cached(const struct kt_heap *heap, uintptr_t where) {
+    return heap->tcache_key != 0 && where % 16 == 0 &&
+           *(const volatile uintptr_t *)(where + 8) == heap->tcache_key;
+}
+/* Joins the small blocks that were freed in the calling thread's arena to their neighbours: they
+ * can then be told from blocks in use, and have no links that look like other addresses. */
+void kt_heap_empty_fast_lists(void);
+/* The parts of [lo, hi), a private writable mapping, that hold malloc's own lists (arenas of
+ * threads), ascending in `out`: at most kt_heap_most_arenas(lo, hi). How many. */
+size_t kt_heap_arenas(const struct kt_heap *heap, uintptr_t lo, uintptr_t hi, struct kt_range *out);
+size_t kt_heap_most_arenas(uintptr_t lo, uintptr_t hi);
 
 #endif

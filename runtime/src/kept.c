@@ -104,14 +104,20 @@ static bool within(const struct kt_kept_range *r, uintptr_t value) {
 
 /* A whole object is not kept for the sake of freed memory: the dynamic linker's descriptions of
  * objects that it has unloaded are full of such addresses. */
-void kt_kept_watch(void *context, uintptr_t where, uintptr_t value) {
+bool kt_kept_watch(void *context, uintptr_t where, uintptr_t value) {
     (void)context;
     const struct kt_state *s = kt_runtime.state;
-    if (!watched.transformer_hit && within(&watched.transformer, value))
+    bool known = within(&watched.transformer, value);
+    if (known && !watched.transformer_hit)
         watched.transformer_hit = !kt_engine_in_freed(where);
-    for (uint32_t i = 0; i < s->n_kept; i++)
-        if (!watched.hit[i] && within(&s->kept[i], value))
+    for (uint32_t i = 0; i < s->n_kept; i++) {
+        if (!within(&s->kept[i], value))
+            continue;
+        known = true;
+        if (!watched.hit[i])
             watched.hit[i] = !s->kept[i].handle || !kt_engine_in_freed(where);
+    }
+    return known;
 }
 
 void kt_kept_release_unused(void) {

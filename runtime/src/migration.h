@@ -25,7 +25,7 @@ void kt_migration_end(void);
 void kt_kept_begin(struct kt_range *all);
 /* Where it notes what is watched: not to be swept. */
 struct kt_extent kt_kept_own_memory(void);
-void kt_kept_watch(void *context, uintptr_t where, uintptr_t value);
+bool kt_kept_watch(void *context, uintptr_t where, uintptr_t value);
 /* Gives back what nothing points to any more. After the sweep. */
 void kt_kept_release_unused(void);
 /* Releases the old objects and unloads the old version, except what is still pointed to. `whole`:

@@ -158,15 +158,18 @@ NO_SANITIZE static void look(struct sweep *s, uintptr_t *words, size_t n) {
         uintptr_t value = words[i];
         if (!kt_sweep_hit(&s->test, value))
             continue;
+        if (kt_heap_is_cached(&s->e->heap, (uintptr_t)&words[i]))
+            continue;
         if (in_moved(s, (uintptr_t)&words[i])) {
             /* None of its other words either. */
             size_t rest = (s->moved.hi - (uintptr_t)&words[i]) / sizeof *words;
             i += rest > 0 ? rest - 1 : 0;
             continue;
         }
-        if (value - s->watched.lo < s->watched.hi - s->watched.lo)
-            s->e->config.watch(s->e->config.translate_context, (uintptr_t)&words[i], value);
-        else if (value - s->image.lo < s->image.hi - s->image.lo)
+        if (value - s->watched.lo < s->watched.hi - s->watched.lo &&
+            s->e->config.watch(s->e->config.translate_context, (uintptr_t)&words[i], value))
+            continue;
+        if (value - s->image.lo < s->image.hi - s->image.lo)
             image_word(s, &words[i], value);
         else if (ends_string(&words[i]))
             doubtful_word(s, value);
@@ -262,9 +265,13 @@ static void sort_ranges(struct kt_range *list, size_t n) {
 
 static bool collect_skip(struct sweep *s, const struct kt_maps *maps, uintptr_t frame) {
     struct kt_engine *e = s->e;
-    size_t n = 0;
-    struct kt_range *list = kt_own_map(
-        &e->own, (e->own.n_segments + e->config.n_excluded + maps->n + 8) * sizeof *list);
+    const uint32_t plain = KT_MAP_READ | KT_MAP_WRITE | KT_MAP_PRIVATE,
+                   other = KT_MAP_FILE | KT_MAP_DEVICE;
+    size_t n = 0, most = e->own.n_segments + e->config.n_excluded + 8;
+    for (size_t i = 0; i < maps->n; i++)
+        if ((maps->list[i].flags & (plain | other)) == plain)
+            most += kt_heap_most_arenas(maps->list[i].lo, maps->list[i].hi);
+    struct kt_range *list = kt_own_map(&e->own, most * sizeof *list);
     if (list == NULL)
         return false;
     list[n++] = (struct kt_range){(uintptr_t)e, (uintptr_t)(e + 1)};
@@ -282,15 +289,9 @@ static bool collect_skip(struct sweep *s, const struct kt_maps *maps, uintptr_t 
     for (size_t i = 0; i < e->config.n_excluded; i++)
         if (e->config.excluded[i].hi > e->config.excluded[i].lo)
             list[n++] = e->config.excluded[i];
-    for (size_t i = 0; i < maps->n; i++) {
-        const struct kt_mapping *m = &maps->list[i];
-        const uint32_t plain = KT_MAP_READ | KT_MAP_WRITE | KT_MAP_PRIVATE;
-        size_t header = (m->flags & (plain | KT_MAP_FILE | KT_MAP_DEVICE)) == plain
-                            ? kt_heap_arena_header(&e->heap, m->lo, m->hi)
-                            : 0;
-        if (header != 0)
-            list[n++] = (struct kt_range){m->lo, m->lo + header};
-    }
+    for (size_t i = 0; i < maps->n; i++)
+        if ((maps->list[i].flags & (plain | other)) == plain)
+            n += kt_heap_arenas(&e->heap, maps->list[i].lo, maps->list[i].hi, list + n);
     sort_ranges(list, n);
     size_t kept = 0;
     for (size_t i = 0; i < n; i++) {

@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "heap.h"
 #include "kitsune.h"
 #include "ktthreads.h"
 #include "runtime.h"
@@ -102,6 +103,7 @@ void kt_thread_attend(struct kt_thread *t, const char *point) {
         if (strlen(point) >= sizeof t->left)
             return; /* it does not come to rest: the update ends at its time limit */
         strcpy(t->left, point);
+        kt_heap_empty_fast_lists();
         save_noted_locals(t);
         kt_runtime.host->park();
         kt_thread_forget_saved(t);

@@ -53,28 +53,16 @@ static enum kt_translation translate(void *context, uintptr_t old, bool exact_fu
     return KT_KEEP_MAPPED;
 }
 
-static void begin_with(bool deferred, const struct kt_range *excluded, size_t n) {
-    struct kt_engine_config config = {
-        .old_image = {(uintptr_t)old_image, (uintptr_t)old_image + sizeof old_image},
-        .translate = translate,
-        .excluded = excluded,
-        .n_excluded = n,
-        .defer_in_place_writes = deferred,
-    };
+void begin_with(struct kt_engine_config config) {
+    config.old_image =
+        (struct kt_range){(uintptr_t)old_image, (uintptr_t)old_image + sizeof old_image};
+    config.translate = translate;
     kt_engine_abandon(); /* what a failed test left */
     assert_int_equal(kt_engine_begin(&config), 0);
 }
 
 void begin(void) {
-    begin_with(false, NULL, 0);
-}
-
-void begin_deferred(void) {
-    begin_with(true, NULL, 0);
-}
-
-void begin_excluding(const struct kt_range *excluded, size_t n) {
-    begin_with(false, excluded, n);
+    begin_with((struct kt_engine_config){0});
 }
 
 void finish_walk(void) {

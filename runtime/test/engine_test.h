@@ -43,8 +43,8 @@ extern uint64_t old_image[IMAGE_WORDS], new_image[IMAGE_WORDS];
 enum { IMAGE_FUNCTIONS = 0, IMAGE_VARIABLES = 8192, IMAGE_DATA = 12288 }; /* offsets in bytes */
 
 void begin(void);
-void begin_deferred(void);
-void begin_excluding(const struct kt_range *excluded, size_t n);
+/* What else is in `config` holds too. */
+void begin_with(struct kt_engine_config config);
 /* Drains and sweeps; fails the test on an error. */
 void finish_walk(void);
 /* The migration must have failed with this code, and the message names all of these.

@@ -126,6 +126,39 @@ static void pointers_into_the_old_image_follow(void **state) {
     free((void *)literal);
 }
 
+static bool watched_is_kept(void *context, uintptr_t where, uintptr_t value) {
+    (void)context;
+    (void)where;
+    return value == (uintptr_t)old_image - 4096 || value == (uintptr_t)old_image + sizeof old_image;
+}
+
+/* What earlier updates kept may lie on both sides of the old image and of moved objects. */
+static void pointers_between_what_is_watched_follow(void **state) {
+    (void)state;
+    char *from = (char *)old_image;
+    uintptr_t hidden = hide(from);
+    struct old_node *old = make_list(2);
+    held *function = hold(from + 128), *variable = hold(from + IMAGE_VARIABLES + 40);
+    held *node = hold(old->next), *below = hold((void *)(shown(hidden) - 4096)),
+         *above = hold(from + sizeof old_image);
+    begin_with((struct kt_engine_config){.watched = {4096, UINTPTR_MAX}, .watch = watched_is_kept});
+    struct new_node *new_ = KT_FOLLOW_NODE(old);
+    finish_walk();
+    from = (char *)shown(hidden);
+    assert_ptr_equal(*function, (char *)new_image + 128);
+    assert_ptr_equal(*variable, (char *)new_image + IMAGE_VARIABLES + 40);
+    assert_ptr_equal(*node, new_->next);
+    assert_ptr_equal(*below, shown(hidden) - 4096);
+    assert_ptr_equal(*above, from + sizeof old_image);
+    kt_engine_commit();
+    free_new_list(new_);
+    free((void *)function);
+    free((void *)variable);
+    free((void *)node);
+    free((void *)below);
+    free((void *)above);
+}
+
 /* A block that held a pointer is used for a string: the string's end and the rest of the pointer
  * look like another address. */
 static void the_end_of_a_string_is_no_pointer(void **state) {
@@ -168,7 +201,7 @@ static void excluded_memory_is_left_alone(void **state) {
     *after = old_image;
     uintptr_t hidden = hide(old_image);
     struct kt_range excluded = {(uintptr_t)map + 4096, (uintptr_t)map + 4096 + 64};
-    begin_excluding(&excluded, 1);
+    begin_with((struct kt_engine_config){.excluded = &excluded, .n_excluded = 1});
     finish_walk();
     assert_ptr_equal(*before, new_image);
     assert_true((uintptr_t)*inside == shown(hidden));
@@ -222,9 +255,15 @@ static void mallocs_own_lists_survive(void **state) {
     free(malloc(1 << 20));
 }
 
-static void *lists_of_another_arena(void *unused) {
-    (void)unused;
+static void *lists_of_another_arena(void *mapped) {
+    held *probe = hold(NULL);
+    uintptr_t heap = (uintptr_t)probe & ~(((uintptr_t)64 << 20) - 1);
+    if (mapped != NULL) /* the kernel joins the two */
+        *(void **)mapped =
+            mmap((void *)(heap - 4096), 4096, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
     mallocs_own_lists_survive(NULL);
+    free((void *)probe);
     return NULL;
 }
 
@@ -233,6 +272,17 @@ static void so_do_those_of_other_arenas(void **state) {
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, lists_of_another_arena, NULL), 0);
     pthread_join(thread, NULL);
+}
+
+static void so_do_those_of_an_arena_with_a_neighbour(void **state) {
+    (void)state;
+    pthread_t thread;
+    void *below = MAP_FAILED;
+    assert_int_equal(pthread_create(&thread, NULL, lists_of_another_arena, &below), 0);
+    pthread_join(thread, NULL);
+    if (below == MAP_FAILED)
+        skip(); /* that place was taken */
+    munmap(below, 4096);
 }
 
 static void put_next(const struct kt_type *type, void *in, void *out) {
@@ -264,7 +314,7 @@ static void abandoning_leaves_the_old_state_as_it_was(void **state) {
         if (round == 0)
             begin();
         else
-            begin_deferred();
+            begin_with((struct kt_engine_config){.defer_in_place_writes = true});
         kt_follow(&cell_type, (void *)cells, N, "cells");
         finish_walk();
         assert_true(kt_engine_lookup(*raw) != *raw);
@@ -355,11 +405,13 @@ int main(void) {
         cmocka_unit_test(unfollowed_pointers_to_moved_objects_follow),
         cmocka_unit_test(links_between_the_middles_of_objects_follow),
         cmocka_unit_test(pointers_into_the_old_image_follow),
+        cmocka_unit_test(pointers_between_what_is_watched_follow),
         cmocka_unit_test(the_end_of_a_string_is_no_pointer),
         cmocka_unit_test(excluded_memory_is_left_alone),
         cmocka_unit_test(an_object_with_a_pointer_into_a_dropped_part_is_not_freed),
         cmocka_unit_test(mallocs_own_lists_survive),
         cmocka_unit_test(so_do_those_of_other_arenas),
+        cmocka_unit_test(so_do_those_of_an_arena_with_a_neighbour),
         cmocka_unit_test(abandoning_leaves_the_old_state_as_it_was),
         cmocka_unit_test(nothing_of_the_engine_stays),
         cmocka_unit_test(unaligned_words_and_shared_memory_are_not_touched),

@@ -313,7 +313,7 @@ static void deferred_writes_come_after_the_walk(void **state) {
     (void)state;
     struct old_node **cell = malloc(sizeof *cell), *old = make_list(1);
     *cell = old;
-    begin_deferred();
+    begin_with((struct kt_engine_config){.defer_in_place_writes = true});
     kt_follow(&kept_cell_type, cell, 1, "cell");
     for (int i = 0; i < 20000; i++) /* more than the list holds before it is worked off */
         KT_FOLLOW_NODE(old);
