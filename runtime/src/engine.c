@@ -1,6 +1,5 @@
 /*
- * engine.c - begin and end of a migration, the work list, the journal of writes into old memory,
- * errors.
+ * engine.c - begin and end of a migration, the work list, errors.
  *
  * Guarantees: after kt_engine_abandon() every byte of old memory that the engine or an in-place
  * transformer wrote is as before, and all new objects are released; after kt_engine_commit() all
@@ -114,7 +113,6 @@ int kt_engine_begin(const struct kt_engine_config *config) {
     kt_stack_init(&e->work, sizeof(struct kt_work));
     kt_stack_init(&e->unresolved, sizeof(struct kt_unresolved));
     kt_stack_init(&e->settling, sizeof(struct kt_unresolved));
-    kt_stack_init(&e->journal, sizeof(struct kt_journal_entry));
     e->regions_lo = UINTPTR_MAX;
     kt_engine_current = e;
     return 0;
@@ -179,83 +177,8 @@ uint32_t kt_engine_type_slow(struct kt_engine *e, const struct kt_type *type, co
     return e->n_types - 1;
 }
 
-/* The journal. */
-
-static bool note(struct kt_engine *e, uintptr_t slot, uint64_t value) {
-    struct kt_journal_entry *entry = kt_stack_push(&e->own, &e->journal);
-    if (entry == NULL) {
-        kt_migration_fail(KT_CODE_NO_MEMORY, "no memory to note writes into old objects");
-        return false;
-    }
-    *entry = (struct kt_journal_entry){slot, value};
-    return true;
-}
-
-/* Byte-wise where it has to be. Not through memcpy, and not under the address sanitizer's eyes: the
- * sweep also writes words of memory that is nobody's. */
-__attribute__((no_sanitize("address"))) static uint64_t exchange(char *slot, uint64_t value,
-                                                                 size_t length) {
-    uint64_t before = 0;
-    if (length == 8 && (uintptr_t)slot % 8 == 0) {
-        before = *(volatile uint64_t *)(void *)slot;
-        *(volatile uint64_t *)(void *)slot = value;
-        return before;
-    }
-    for (size_t i = 0; i < length; i++) {
-        before |= (uint64_t)(unsigned char)((volatile char *)slot)[i] << i * 8;
-        ((volatile char *)slot)[i] = (char)(value >> i * 8);
-    }
-    return before;
-}
-
-void kt_engine_write(struct kt_engine *e, void *slot, uint64_t value, size_t length,
-                     bool deferred) {
-    uintptr_t where = (uintptr_t)slot | (uintptr_t)length << 56;
-    if (deferred) {
-        if (note(e, where | KT_JOURNAL_PENDING, value) && e->journal_pending == NULL)
-            e->journal_pending = e->journal.top;
-        return;
-    }
-    if (note(e, where, 0)) {
-        struct kt_chunk *top = e->journal.top;
-        struct kt_journal_entry *entry = (void *)(top->data + top->used - sizeof *entry);
-        entry->value = exchange(slot, value, length);
-    }
-}
-
-void kt_engine_save(struct kt_engine *e, void *slot, size_t length) {
-    for (char *p = slot; length > 0;) {
-        size_t n = length < 8 ? length : 8;
-        uint64_t before = 0;
-        memcpy(&before, p, n);
-        if (!note(e, (uintptr_t)p | (uintptr_t)n << 56, before))
-            return;
-        p += n;
-        length -= n;
-    }
-}
-
-void kt_engine_apply_pending(struct kt_engine *e) {
-    struct kt_chunk *chunk = e->journal_pending;
-    for (; chunk != NULL; chunk = chunk == e->journal.top ? NULL : chunk->next) {
-        struct kt_journal_entry *entry = (struct kt_journal_entry *)chunk->data;
-        for (uint32_t i = 0; i < chunk->used / sizeof *entry; i++, entry++) {
-            if ((entry->slot & KT_JOURNAL_PENDING) == 0)
-                continue;
-            entry->slot &= ~KT_JOURNAL_PENDING;
-            entry->value = exchange(KT_JOURNAL_SLOT(entry->slot), entry->value,
-                                    KT_JOURNAL_LENGTH(entry->slot));
-        }
-    }
-    e->journal_pending = NULL;
-}
-
-/* Backwards, so that what was written twice ends as it was at first. */
-static void undo(struct kt_engine *e) {
-    struct kt_journal_entry *entry;
-    while ((entry = kt_stack_pop(&e->journal)) != NULL)
-        if ((entry->slot & KT_JOURNAL_PENDING) == 0)
-            exchange(KT_JOURNAL_SLOT(entry->slot), entry->value, KT_JOURNAL_LENGTH(entry->slot));
+void kt_engine_note_failed(void) {
+    kt_migration_fail(KT_CODE_NO_MEMORY, "no memory to note writes into old objects");
 }
 
 /* The work list. */
@@ -345,7 +268,7 @@ int kt_engine_drain(void) {
     uint64_t start = kt_engine_clock();
     kt_engine_run(e);
     kt_engine_settle(e, false);
-    kt_engine_apply_pending(e);
+    kt_journal_apply(&e->journal);
     e->stats.walk_ns += kt_engine_clock() - start;
     return e->error_code != 0 ? -ECANCELED : 0;
 }
@@ -410,7 +333,7 @@ void kt_engine_abandon(void) {
     struct kt_engine *e = kt_engine_current;
     if (e == NULL)
         return;
-    undo(e);
+    kt_journal_undo(&e->journal);
     kt_forward_each(&e->forward, release_new, e);
     end(e);
 }

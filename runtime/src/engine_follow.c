@@ -292,8 +292,11 @@ void kt_put(void *slot, void *value) {
     memcpy(&present, slot, sizeof present);
     if (e == NULL || present == value)
         return;
-    kt_engine_write(e, slot, (uint64_t)(uintptr_t)value, sizeof value,
-                    e->config.defer_in_place_writes);
+    bool noted = e->config.defer_in_place_writes
+                     ? kt_journal_defer(&e->journal, &e->own, slot, (uintptr_t)value, sizeof value)
+                     : kt_journal_write(&e->journal, &e->own, slot, (uintptr_t)value, sizeof value);
+    if (!noted)
+        kt_engine_note_failed();
 }
 
 size_t kt_count_to_zero(const void *array, size_t size) {

@@ -9,6 +9,7 @@
 #define KT_ENGINE_INTERNAL_H
 
 #include "engine.h"
+#include "engine_journal.h"
 #include "engine_memory.h"
 #include "forward.h"
 #include "heap.h"
@@ -49,16 +50,6 @@ struct kt_unresolved {
     const char *path;
 };
 
-/* A write into memory of the old version: to be done, or done and then with what stood there
- * before. */
-struct kt_journal_entry {
-    uintptr_t slot; /* with KT_JOURNAL_PENDING, and the length in bytes from bit 56 */
-    uint64_t value;
-};
-#define KT_JOURNAL_PENDING ((uintptr_t)1 << 63)
-#define KT_JOURNAL_LENGTH(slot) ((size_t)((slot) >> 56 & 15))
-#define KT_JOURNAL_SLOT(slot) ((char *)((slot) & (((uintptr_t)1 << 56) - 1)))
-
 struct kt_region {
     uintptr_t old, new_;
     size_t old_size, new_size;
@@ -78,9 +69,8 @@ struct kt_engine {
     struct kt_engine_stats stats;
     struct kt_forward forward;
     struct kt_heap heap;
-    struct kt_stack work, unresolved, settling,
-        journal;                      /* settling: empty outside kt_engine_settle */
-    struct kt_chunk *journal_pending; /* pending entries stand in this chunk or later ones */
+    struct kt_stack work, unresolved, settling; /* settling: empty outside kt_engine_settle */
+    struct kt_journal journal;
     struct kt_typeinfo *types;
     uint32_t n_types, types_capacity;
     struct {
@@ -143,11 +133,8 @@ enum kt_resolved kt_engine_resolve_region(struct kt_engine *e, uintptr_t p, uint
 
 /* Visits an object whose target was undecided; `final` makes the ones still undecided failures. */
 void kt_engine_settle(struct kt_engine *e, bool final);
-/* Writes `length` <= 8 bytes of old memory and keeps what stood there, for abandon. */
-void kt_engine_write(struct kt_engine *e, void *slot, uint64_t value, size_t length, bool deferred);
-/* Keeps a copy of bytes of old memory that are about to be overwritten. */
-void kt_engine_save(struct kt_engine *e, void *slot, size_t length);
-void kt_engine_apply_pending(struct kt_engine *e);
+/* The journal had no memory for a note: fails the migration. */
+void kt_engine_note_failed(void);
 /* Runs the work list empty. */
 void kt_engine_run(struct kt_engine *e);
 /* The closures and types that transform.c made go with the migration. */

@@ -49,7 +49,8 @@ static void keep(struct sweep *s, uintptr_t where, uintptr_t value, enum kt_tran
 }
 
 static void rewrite(struct sweep *s, uintptr_t *word, uintptr_t value) {
-    kt_engine_write(s->e, word, value, sizeof value, false);
+    if (!kt_journal_write(&s->e->journal, &s->e->own, word, value, sizeof value))
+        kt_engine_note_failed();
 }
 
 static void image_word(struct sweep *s, uintptr_t *word, uintptr_t value) {
@@ -372,7 +373,7 @@ __attribute__((noinline)) int kt_engine_sweep(void) {
         return -EINVAL;
     kt_engine_run(e);
     kt_engine_settle(e, true);
-    kt_engine_apply_pending(e);
+    kt_journal_apply(&e->journal);
     if (e->error_code != 0)
         return -ECANCELED;
     uint64_t start = kt_engine_clock();

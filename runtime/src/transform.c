@@ -149,8 +149,8 @@ void transform_invoke_closure(closure *c, void *in, void *out) {
                           out == NULL ? "no new object" : "no closure");
         return;
     }
-    if (in == out && !is_own(c->fn))
-        kt_engine_save(e, in, c->old_size);
+    if (in == out && !is_own(c->fn) && !kt_journal_save(&e->journal, &e->own, in, c->old_size))
+        return kt_engine_note_failed();
     c->fn(in, out, c->n_args, c->args);
 }
 
