@@ -79,8 +79,9 @@ versions | while read -r name last what; do
   # glibc's malloc: jemalloc would be linked into each version, with the state of every allocation in its own variables. One after
   # the other: Redis's makefile begins anew for each, and the two would make the same libraries at once.
   for program in redis-server redis-benchmark; do
-    make -s -C "$tree" -j"$(nproc)" CC="$kcc" MALLOC=libc OPTIMIZATION="${OPTIMIZATION--O2}" "$program"
-  done > "$tree/.log" 2>&1 || { tail -n 40 "$tree/.log"; exit 1; }
+    make -s -C "$tree" -j"$(nproc)" CC="$kcc" MALLOC=libc OPTIMIZATION="${OPTIMIZATION--O2}" "$program" > "$tree/.log" 2>&1 ||
+      { tail -n 40 "$tree/.log"; exit 1; }
+  done
   before=$tree
   [ "$last" = ours ] || level=$last
 done
