@@ -41,7 +41,7 @@ function build(): void {
   const stock = join(built, 'stock');
   if (existsSync(executable('stock'))) return;
   const words = [
-    '-e',
+    '-c',
     `set -e; rm -rf stock; mkdir stock; tar cf - -C source --exclude ./debian . | tar xf - -C stock
      for p in $(sed -e 's/[[:space:]]*#.*//' -e '/^$/d' source/debian/patches/series); do
        patch -d stock -p1 -s < source/debian/patches/$p; [ $p != "$1" ] || break; done

@@ -31,7 +31,14 @@ struct sweep {
     struct kt_range moved; /* the old object that was met last */
     int pagemap;
     uint64_t *entries; /* a piece of pagemap */
+    /* What values in the old image mean: most stand in many places (a type's functions). */
+    struct meaning {
+        uintptr_t value, new_;
+        enum kt_translation how;
+    } * meanings; /* a table of MEANINGS, the latest at each place */
 };
+
+#define MEANINGS 4096
 
 #define PAGE ((uintptr_t)4096)
 #define PAGEMAP_PIECE 8192               /* pages per read */
@@ -53,25 +60,32 @@ static void rewrite(struct sweep *s, uintptr_t *word, uintptr_t value) {
         kt_engine_note_failed();
 }
 
-static void image_word(struct sweep *s, uintptr_t *word, uintptr_t value) {
+static const struct meaning *meaning_of(struct sweep *s, uintptr_t value) {
     struct kt_engine *e = s->e;
-    uintptr_t new_;
-    enum kt_translation how = KT_UNTRANSLATABLE;
-    enum kt_resolved region = kt_engine_resolve_region(e, value, &new_);
+    struct meaning *m = &s->meanings[(value ^ value >> 12) % MEANINGS];
+    if (m->value == value)
+        return m;
+    *m = (struct meaning){value, 0, KT_UNTRANSLATABLE};
+    enum kt_resolved region = kt_engine_resolve_region(e, value, &m->new_);
     if (region == KT_RESOLVED)
-        how = KT_TRANSLATED;
+        m->how = KT_TRANSLATED;
     else if (region == KT_RESOLVED_NOT)
-        how = e->config.translate(e->config.translate_context, value, false, &new_);
-    switch (how) {
+        m->how = e->config.translate(e->config.translate_context, value, false, &m->new_);
+    return m;
+}
+
+static void image_word(struct sweep *s, uintptr_t *word, uintptr_t value) {
+    const struct meaning *m = meaning_of(s, value);
+    switch (m->how) {
     case KT_TRANSLATED:
-        if (new_ != value) {
-            rewrite(s, word, new_);
-            e->stats.sweep_image_pointers++;
+        if (m->new_ != value) {
+            rewrite(s, word, m->new_);
+            s->e->stats.sweep_image_pointers++;
         }
         break;
     case KT_KEEP_MAPPED:
     case KT_UNTRANSLATABLE:
-        keep(s, (uintptr_t)word, value, how);
+        keep(s, (uintptr_t)word, value, m->how);
         break;
     case KT_NOT_A_POINTER:
         break;
@@ -343,7 +357,8 @@ static int sweep_all(struct kt_engine *e, uintptr_t frame) {
     if (s.test.n == 0)
         return 0;
     s.entries = kt_own_alloc(&e->own, PAGEMAP_PIECE * sizeof *s.entries);
-    int error = s.entries == NULL ? -ENOMEM : kt_maps_read(&e->own, &maps);
+    s.meanings = kt_own_alloc(&e->own, MEANINGS * sizeof *s.meanings);
+    int error = s.entries == NULL || s.meanings == NULL ? -ENOMEM : kt_maps_read(&e->own, &maps);
     if (error != 0) {
         kt_migration_fail(KT_CODE_SWEEP, "the mappings of the process can't be read: %s",
                           strerror(-error));
