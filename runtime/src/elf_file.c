@@ -293,20 +293,18 @@ const Elf64_Sym *kt_elf_dynamic_symbol(const struct kt_elf *elf, const char *nam
     return NULL;
 }
 
-bool kt_elf_symbol(const struct kt_elf *elf, size_t index, const Elf64_Sym **symbol,
-                   const char **name) {
+bool kt_elf_symbols(const struct kt_elf *elf, struct kt_elf_symbols *symbols) {
     struct kt_elf_section table, strings;
     for (size_t i = 0; i < kt_elf_section_count(elf); i++) {
         if (elf->sections[i].sh_type != SHT_SYMTAB || !kt_elf_section(elf, i, &table))
             continue;
         if (!kt_elf_section(elf, elf->sections[i].sh_link, &strings) ||
             strings.type != SHT_STRTAB || !strings.size || strings.data[strings.size - 1] ||
-            (uintptr_t)table.data % 8 || index >= table.size / sizeof(Elf64_Sym))
+            (uintptr_t)table.data % 8)
             return false;
-        *symbol = (const Elf64_Sym *)table.data + index;
-        if ((*symbol)->st_name >= strings.size)
-            return false;
-        *name = (const char *)strings.data + (*symbol)->st_name;
+        *symbols =
+            (struct kt_elf_symbols){(const Elf64_Sym *)table.data, table.size / sizeof(Elf64_Sym),
+                                    (const char *)strings.data, strings.size};
         return true;
     }
     return false;

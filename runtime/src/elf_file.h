@@ -72,9 +72,15 @@ bool kt_elf_find_section(const struct kt_elf *elf, const char *name,
 
 /* The dynamic symbol that the file defines, or NULL. */
 const Elf64_Sym *kt_elf_dynamic_symbol(const struct kt_elf *elf, const char *name);
-/* Symbol `index` of .symtab and its name; false past its end or if there is none. */
-bool kt_elf_symbol(const struct kt_elf *elf, size_t index, const Elf64_Sym **symbol,
-                   const char **name);
+/* .symtab: `count` symbols, whose names are offsets below `strings_size` into `strings`. */
+struct kt_elf_symbols {
+    const Elf64_Sym *list;
+    size_t count;
+    const char *strings; /* ends with a NUL */
+    size_t strings_size;
+};
+/* False if the file has none, or a damaged one. */
+bool kt_elf_symbols(const struct kt_elf *elf, struct kt_elf_symbols *symbols);
 
 /* The GNU build-id in hexadecimal; false if there is none. */
 bool kt_elf_build_id(const struct kt_elf *elf, char *text, size_t size);

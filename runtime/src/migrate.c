@@ -240,6 +240,8 @@ void *kt_new_address(const char *key, uint64_t *size) {
 /* The old key of a new variable, after renamings registered by hand. */
 static const char *old_key_of(const char *new_key) {
     struct kt_version *old = kt_runtime.handover->old;
+    if (!kt_renamed_old_key(new_key))
+        return new_key;
     for (const struct kt_registered_var *v = old->vars; v < old->vars_end; v++)
         if (v->key && strcmp(transform_mapped_name(v->key), v->key) &&
             !strcmp(transform_mapped_name(v->key), new_key))

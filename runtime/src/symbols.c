@@ -135,7 +135,7 @@ static bool is_linkers(const char *name) {
                                         "_init",
                                         "_fini",
                                         "kt_entry"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    for (size_t i = 0; i < sizeof names / sizeof *names && (*name == '_' || *name == 'k'); i++)
         if (!strcmp(name, names[i]))
             return true;
     return false;
@@ -224,33 +224,42 @@ struct kt_symbols *kt_symbols(struct kt_version *version) {
 /* `file.c/name` for a static one, `name` otherwise; NULL for compilers' clones, which have other
  * parameters. */
 static const char *file_symbol_key(const char *file, const char *name, unsigned binding) {
-    char key[MAX_KEY];
     size_t length = strcspn(name, ".");
     const char *suffix = name + length;
     if (*suffix && strncmp(suffix, ".lto_priv", 9) != 0)
         return NULL;
-    int n = binding == STB_LOCAL && file
-                ? snprintf(key, sizeof key, "%s/%.*s", file, (int)length, name)
-                : snprintf(key, sizeof key, "%.*s", (int)length, name);
-    if (n < 0 || (size_t)n >= sizeof key || !length)
+    size_t before = binding == STB_LOCAL && file ? strlen(file) + 1 : 0;
+    char *key = length && before + length < MAX_KEY ? allocate(before + length + 1) : NULL;
+    if (!key)
         return NULL;
-    char *copy = allocate((size_t)n + 1);
-    return copy ? strcpy(copy, key) : NULL;
+    if (before) {
+        memcpy(key, file, before - 1);
+        key[before - 1] = '/';
+    }
+    memcpy(key + before, name, length);
+    key[before + length] = '\0';
+    return key;
 }
 
 static void add_file_symbols(struct kt_symbols *s, const struct kt_elf *elf) {
-    const Elf64_Sym *symbol;
-    const char *name, *file = NULL;
+    struct kt_elf_symbols table;
+    const char *file = NULL;
     uint32_t total = s->count;
-    for (size_t i = 0; kt_elf_symbol(elf, i, &symbol, &name); i++)
-        total += kind_of(symbol->st_info) != 0;
+    if (!kt_elf_symbols(elf, &table))
+        return;
+    for (size_t i = 0; i < table.count; i++)
+        total += kind_of(table.list[i].st_info) != 0;
     struct kt_symbol *symbols = allocate((size_t)total * sizeof *symbols);
     if (!symbols)
         return;
     memcpy(symbols, s->symbols, s->count * sizeof *symbols);
     s->symbols = symbols;
     s->capacity = total;
-    for (size_t i = 0; kt_elf_symbol(elf, i, &symbol, &name); i++) {
+    for (size_t i = 0; i < table.count; i++) {
+        const Elf64_Sym *symbol = &table.list[i];
+        if (symbol->st_name >= table.strings_size)
+            break;
+        const char *name = table.strings + symbol->st_name;
         if (ELF64_ST_TYPE(symbol->st_info) == STT_FILE) {
             const char *slash = strrchr(name, '/');
             file = *name ? (slash ? slash + 1 : name) : NULL;
