@@ -12,13 +12,10 @@
  * mapped, in an object it keeps the object from being freed.
  */
 #define _GNU_SOURCE
-#include "sweep.h"
+#include "sweep_scan.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #define NO_SANITIZE __attribute__((no_sanitize("address")))
 
@@ -26,11 +23,7 @@ struct sweep {
     struct kt_engine *e;
     struct kt_sweep_ranges test;
     struct kt_range image, watched;
-    struct kt_range *skip; /* ascending, disjoint */
-    size_t n_skip;
     struct kt_range moved; /* the old object that was met last */
-    int pagemap;
-    uint64_t *entries; /* a piece of pagemap */
     /* What values in the old image mean: most stand in many places (a type's functions). */
     struct meaning {
         uintptr_t value, new_;
@@ -41,8 +34,6 @@ struct sweep {
 #define MEANINGS 4096
 
 #define PAGE ((uintptr_t)4096)
-#define PAGEMAP_PIECE 8192               /* pages per read */
-#define PAGE_PRESENT ((uint64_t)3 << 62) /* present or swapped */
 
 static void keep(struct sweep *s, uintptr_t where, uintptr_t value, enum kt_translation why) {
     struct kt_engine *e = s->e;
@@ -168,7 +159,8 @@ static void doubtful_word(struct sweep *s, uintptr_t value) {
         kt_migration_fail(KT_CODE_NO_MEMORY, "no memory for the notes of the migration");
 }
 
-NO_SANITIZE static void look(struct sweep *s, uintptr_t *words, size_t n) {
+NO_SANITIZE static void look(void *context, uintptr_t *words, size_t n) {
+    struct sweep *s = context;
     for (size_t i = 0; i < n; i++) {
         uintptr_t value = words[i];
         if (!kt_sweep_hit(&s->test, value))
@@ -191,135 +183,6 @@ NO_SANITIZE static void look(struct sweep *s, uintptr_t *words, size_t n) {
         else
             moved_word(s, &words[i], value);
     }
-}
-
-/* [lo, hi): present, writable, nothing to skip in it. */
-static void sweep_words(struct sweep *s, uintptr_t lo, uintptr_t hi) {
-    lo = (lo + 7) & ~(uintptr_t)7;
-    hi &= ~(uintptr_t)7;
-    if (lo >= hi)
-        return;
-    uintptr_t *words = (uintptr_t *)lo;
-    size_t n = (hi - lo) / sizeof *words;
-    s->e->stats.bytes_swept += hi - lo;
-    while (n > 0) {
-        size_t clean = kt_sweep_clean(&s->test, words, n);
-        words += clean;
-        n -= clean;
-        size_t some = n < KT_SWEEP_BLOCK ? n : KT_SWEEP_BLOCK;
-        look(s, words, some);
-        words += some;
-        n -= some;
-    }
-}
-
-/* Present memory without the parts to skip. */
-static void sweep_present(void *context, uintptr_t lo, uintptr_t hi) {
-    struct sweep *s = context;
-    size_t at = 0, end = s->n_skip;
-    while (at < end) {
-        size_t mid = (at + end) / 2;
-        if (s->skip[mid].hi <= lo)
-            at = mid + 1;
-        else
-            end = mid;
-    }
-    for (; at < s->n_skip && s->skip[at].lo < hi; at++) {
-        if (s->skip[at].lo > lo)
-            sweep_words(s, lo, s->skip[at].lo);
-        lo = s->skip[at].hi;
-        if (lo >= hi)
-            return;
-    }
-    sweep_words(s, lo, hi);
-}
-
-static void sweep_mapping(struct sweep *s, uintptr_t lo, uintptr_t hi) {
-    /* A mapping that lies in one skipped range need not be looked up. */
-    for (size_t i = 0; i < s->n_skip; i++)
-        if (s->skip[i].lo <= lo && s->skip[i].hi >= hi)
-            return;
-    if (kt_sweep_present(s->pagemap, lo, hi, s, sweep_present))
-        return;
-    uintptr_t start = lo;
-    for (uintptr_t at = lo; at < hi;) {
-        size_t pages = (hi - at) / PAGE;
-        if (pages > PAGEMAP_PIECE)
-            pages = PAGEMAP_PIECE;
-        ssize_t got = s->pagemap < 0 ? -1
-                                     : pread(s->pagemap, s->entries, pages * sizeof *s->entries,
-                                             (off_t)(at / PAGE * sizeof *s->entries));
-        if (got < (ssize_t)sizeof *s->entries) {
-            sweep_present(s, start, hi);
-            return;
-        }
-        pages = (size_t)got / sizeof *s->entries;
-        for (size_t i = 0; i < pages; i++, at += PAGE) {
-            if ((s->entries[i] & PAGE_PRESENT) != 0)
-                continue;
-            if (start < at)
-                sweep_present(s, start, at);
-            start = at + PAGE;
-        }
-    }
-    if (start < hi)
-        sweep_present(s, start, hi);
-}
-
-/* What is not to be looked at. */
-
-static void sort_ranges(struct kt_range *list, size_t n) {
-    for (size_t i = 1; i < n; i++) {
-        struct kt_range moving = list[i];
-        size_t at = i;
-        for (; at > 0 && list[at - 1].lo > moving.lo; at--)
-            list[at] = list[at - 1];
-        list[at] = moving;
-    }
-}
-
-static bool collect_skip(struct sweep *s, const struct kt_maps *maps, uintptr_t frame) {
-    struct kt_engine *e = s->e;
-    const uint32_t plain = KT_MAP_READ | KT_MAP_WRITE | KT_MAP_PRIVATE,
-                   other = KT_MAP_FILE | KT_MAP_DEVICE;
-    size_t n = 0, most = e->own.n_segments + e->config.n_excluded + 8;
-    for (size_t i = 0; i < maps->n; i++)
-        if ((maps->list[i].flags & (plain | other)) == plain)
-            most += kt_heap_most_arenas(maps->list[i].lo, maps->list[i].hi);
-    struct kt_range *list = kt_own_map(&e->own, most * sizeof *list);
-    if (list == NULL)
-        return false;
-    list[n++] = (struct kt_range){(uintptr_t)e, (uintptr_t)(e + 1)};
-    if (s->image.hi > s->image.lo)
-        list[n++] = s->image;
-    if (e->heap.main_arena.hi != 0)
-        list[n++] = e->heap.main_arena;
-    /* From the deepest point of the stack to the caller of kt_engine_sweep: values under way are
-     * held there. */
-    const struct kt_mapping *stack = kt_maps_find(maps, frame);
-    if (stack != NULL)
-        list[n++] = (struct kt_range){stack->lo, frame};
-    for (size_t i = 0; i < e->own.n_segments; i++)
-        list[n++] = e->own.segments[i];
-    for (size_t i = 0; i < e->config.n_excluded; i++)
-        if (e->config.excluded[i].hi > e->config.excluded[i].lo)
-            list[n++] = e->config.excluded[i];
-    for (size_t i = 0; i < maps->n; i++)
-        if ((maps->list[i].flags & (plain | other)) == plain)
-            n += kt_heap_arenas(&e->heap, maps->list[i].lo, maps->list[i].hi, list + n);
-    sort_ranges(list, n);
-    size_t kept = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (kept > 0 && list[i].lo <= list[kept - 1].hi) {
-            if (list[i].hi > list[kept - 1].hi)
-                list[kept - 1].hi = list[i].hi;
-        } else {
-            list[kept++] = list[i];
-        }
-    }
-    s->skip = list;
-    s->n_skip = kept;
-    return true;
 }
 
 static void set_tests(struct sweep *s) {
@@ -350,35 +213,24 @@ static void set_tests(struct sweep *s) {
 }
 
 static int sweep_all(struct kt_engine *e, uintptr_t frame) {
-    struct sweep s = {
-        .e = e, .image = e->config.old_image, .watched = e->config.watched, .pagemap = -1};
-    struct kt_maps maps;
+    struct sweep s = {.e = e, .image = e->config.old_image, .watched = e->config.watched};
+    struct kt_scan scan = {.own = &e->own};
     set_tests(&s);
     if (s.test.n == 0)
         return 0;
-    s.entries = kt_own_alloc(&e->own, PAGEMAP_PIECE * sizeof *s.entries);
     s.meanings = kt_own_alloc(&e->own, MEANINGS * sizeof *s.meanings);
-    int error = s.entries == NULL || s.meanings == NULL ? -ENOMEM : kt_maps_read(&e->own, &maps);
+    int error = s.meanings == NULL ? -ENOMEM : kt_sweep_memory(e, frame, &scan);
     if (error != 0) {
-        kt_migration_fail(KT_CODE_SWEEP, "the mappings of the process can't be read: %s",
-                          strerror(-error));
+        if (error == -ENOMEM)
+            kt_migration_fail(KT_CODE_NO_MEMORY, "no memory for the notes of the migration");
+        else
+            kt_migration_fail(KT_CODE_SWEEP, "the mappings of the process can't be read: %s",
+                              strerror(-error));
         return error;
     }
-    /* The journal may need a segment while the mappings are swept: it is not among `maps`, so it is
-     * not seen. */
-    if (!collect_skip(&s, &maps, frame)) {
-        kt_migration_fail(KT_CODE_NO_MEMORY, "no memory for the notes of the migration");
-        return -ENOMEM;
-    }
-    s.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-    const uint32_t wanted = KT_MAP_READ | KT_MAP_WRITE | KT_MAP_PRIVATE;
-    for (size_t i = 0; i < maps.n && e->error_code == 0; i++) {
-        const struct kt_mapping *m = &maps.list[i];
-        if ((m->flags & (wanted | KT_MAP_DEVICE)) == wanted)
-            sweep_mapping(&s, m->lo, m->hi);
-    }
-    if (s.pagemap >= 0)
-        close(s.pagemap);
+    e->stats.bytes_swept += scan.bytes;
+    kt_scan_run(&scan, &s.test, look, &s);
+    kt_scan_release(&scan);
     return e->error_code != 0 ? -ECANCELED : 0;
 }
 

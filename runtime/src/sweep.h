@@ -1,6 +1,6 @@
 /*
- * sweep.h - the sweep's inner parts: the test of many words at once (sweep_test.c), and which pages
- * are present (sweep_pages.c).
+ * sweep.h - the sweep's inner parts: the test of many words at once (sweep_test.c), which pages
+ * are present (sweep_pages.c); see also sweep_scan.h.
  */
 #ifndef KT_SWEEP_H
 #define KT_SWEEP_H
