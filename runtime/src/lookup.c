@@ -209,7 +209,7 @@ enum kt_translation kt_translate(void *context, uintptr_t old, bool exact_functi
     if (exact_function)
         return KT_UNTRANSLATABLE;
     bool constant = in_read_only(o, old);
-    const struct kt_symbol *s = kt_symbol_around(old_symbols, old, !constant);
+    const struct kt_symbol *s = kt_symbol_around(old_symbols, old, constant);
     if (s)
         return translate_variable(o, new_symbols, s, old, new_address);
     if (!constant)

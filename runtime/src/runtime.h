@@ -283,10 +283,10 @@ const struct kt_symbol *kt_symbol_by_function_name(struct kt_symbols *symbols, c
 const struct kt_symbol *kt_symbol_at(struct kt_symbols *symbols, uintptr_t address, unsigned kinds,
                                      bool (*accept)(void *context, const struct kt_symbol *),
                                      void *context);
-/* The variable that holds `address` (its end counts if nothing begins there). Without `with_file`,
- * of those known without reading the file. */
+/* The variable that holds `address`. Its end counts if nothing begins there; not that of one that
+ * only the file tells of where data without a name (`unnamed`: literals) may follow it. */
 const struct kt_symbol *kt_symbol_around(struct kt_symbols *symbols, uintptr_t address,
-                                         bool with_file);
+                                         bool unnamed);
 void *kt_symbol_address(const struct kt_symbol *symbol);
 
 /* Address under a key in the old version: noted locals as well. */

@@ -24,11 +24,15 @@ struct kt_symbols {
     struct kt_version *version;
     struct kt_symbol *symbols;
     uint32_t count, capacity;
-    uint32_t *by_address; /* indices, sorted; of those that have an address */
+    uint32_t
+        n_of_image; /* the first ones: registered, or dynamic symbols; the rest is the file's */
+    struct place {
+        uintptr_t address;
+        uint32_t index;
+    } * by_address; /* sorted; of those that have an address */
     uint32_t n_by_address;
     uint32_t *buckets; /* index + 1, by hash of the bare name */
     uint32_t n_buckets;
-    bool has_file_symbols;
 };
 
 /* One reserved range for both versions. Written by the thread that updates. */
@@ -141,15 +145,12 @@ static bool is_linkers(const char *name) {
     return false;
 }
 
-static const struct kt_symbols *comparing; /* qsort has no context */
-
 static int by_address(const void *a, const void *b) {
-    const struct kt_symbol *x = &comparing->symbols[*(const uint32_t *)a],
-                           *y = &comparing->symbols[*(const uint32_t *)b];
+    const struct place *x = a, *y = b;
     if (x->address != y->address)
         return x->address < y->address ? -1 : 1;
     /* Earlier sources first. */
-    return x < y ? -1 : x > y;
+    return x->index < y->index ? -1 : x->index > y->index;
 }
 
 static bool make_indices(struct kt_symbols *s) {
@@ -169,56 +170,9 @@ static bool make_indices(struct kt_symbols *s) {
     }
     for (uint32_t i = 0; i < s->count; i++)
         if (s->symbols[i].address)
-            s->by_address[s->n_by_address++] = i;
-    comparing = s;
+            s->by_address[s->n_by_address++] = (struct place){s->symbols[i].address, i};
     qsort(s->by_address, s->n_by_address, sizeof *s->by_address, by_address);
     return true;
-}
-
-static bool build(struct kt_symbols *s, struct kt_version *v) {
-    struct dynamic_symbols d = dynamic_symbols_of(v->map);
-    size_t n_vars = (size_t)(v->vars_end - v->vars), n_funcs = (size_t)(v->funcs_end - v->funcs);
-    s->version = v;
-    s->capacity = (uint32_t)(v->n_hand_registered + n_vars + n_funcs + d.count);
-    if (!(s->symbols = allocate((size_t)s->capacity * sizeof *s->symbols)))
-        return false;
-    const struct kt_registered_var *var;
-    for (size_t i = 0; i < v->n_hand_registered + n_vars; i++) {
-        var =
-            i < v->n_hand_registered ? &v->hand_registered[i] : &v->vars[i - v->n_hand_registered];
-        if (!var->key)
-            continue;
-        bool tls = var->flags & KT_VAR_THREAD_LOCAL;
-        struct kt_symbol *added =
-            add(s, tls ? 0 : (uintptr_t)var->address, var->size, var->key, KT_SYMBOL_VARIABLE);
-        if (added)
-            added->registered = var;
-    }
-    for (const struct kt_registered_func *f = v->funcs; f < v->funcs_end; f++)
-        if (f->key && f->address)
-            add(s, (uintptr_t)f->address, 0, f->key, KT_SYMBOL_FUNCTION);
-    for (size_t i = 1; i < d.count; i++) {
-        const ElfW(Sym) *e = &d.symbols[i];
-        uint32_t kind = kind_of(e->st_info);
-        if (kind && e->st_shndx != SHN_UNDEF && e->st_value && !is_linkers(d.strings + e->st_name))
-            add(s, v->map->l_addr + e->st_value, e->st_size, d.strings + e->st_name, kind);
-    }
-    return make_indices(s);
-}
-
-struct kt_symbols *kt_symbols(struct kt_version *version) {
-    for (int i = 0; i < 2; i++) {
-        struct kt_symbols *s = &memory.tables[i];
-        if (s->version == version)
-            return s;
-        if (!s->version) {
-            if (build(s, version))
-                return s;
-            memset(s, 0, sizeof *s);
-            return NULL;
-        }
-    }
-    return NULL;
 }
 
 /* `file.c/name` for a static one, `name` otherwise; NULL for compilers' clones, which have other
@@ -282,14 +236,12 @@ static void add_file_symbols(struct kt_symbols *s, const struct kt_elf *elf) {
         if (key)
             add(s, s->version->map->l_addr + symbol->st_value, symbol->st_size, key, kind);
     }
-    make_indices(s);
 }
 
 static void read_file_symbols(struct kt_symbols *s) {
     struct kt_failure ignored = {0};
     struct kt_elf elf;
     char build_id[KT_BUILD_ID_TEXT] = "";
-    s->has_file_symbols = true;
     int fd = open(s->version->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return;
@@ -302,12 +254,64 @@ static void read_file_symbols(struct kt_symbols *s) {
     close(fd);
 }
 
-static const struct kt_symbol *find_by_key(struct kt_symbols *s, const char *key, unsigned kinds) {
+static bool build(struct kt_symbols *s, struct kt_version *v) {
+    struct dynamic_symbols d = dynamic_symbols_of(v->map);
+    size_t n_vars = (size_t)(v->vars_end - v->vars), n_funcs = (size_t)(v->funcs_end - v->funcs);
+    s->version = v;
+    s->capacity = (uint32_t)(v->n_hand_registered + n_vars + n_funcs + d.count);
+    if (!(s->symbols = allocate((size_t)s->capacity * sizeof *s->symbols)))
+        return false;
+    const struct kt_registered_var *var;
+    for (size_t i = 0; i < v->n_hand_registered + n_vars; i++) {
+        var =
+            i < v->n_hand_registered ? &v->hand_registered[i] : &v->vars[i - v->n_hand_registered];
+        if (!var->key)
+            continue;
+        bool tls = var->flags & KT_VAR_THREAD_LOCAL;
+        struct kt_symbol *added =
+            add(s, tls ? 0 : (uintptr_t)var->address, var->size, var->key, KT_SYMBOL_VARIABLE);
+        if (added)
+            added->registered = var;
+    }
+    for (const struct kt_registered_func *f = v->funcs; f < v->funcs_end; f++)
+        if (f->key && f->address)
+            add(s, (uintptr_t)f->address, 0, f->key, KT_SYMBOL_FUNCTION);
+    for (size_t i = 1; i < d.count; i++) {
+        const ElfW(Sym) *e = &d.symbols[i];
+        uint32_t kind = kind_of(e->st_info);
+        if (kind && e->st_shndx != SHN_UNDEF && e->st_value && !is_linkers(d.strings + e->st_name))
+            add(s, v->map->l_addr + e->st_value, e->st_size, d.strings + e->st_name, kind);
+    }
+    s->n_of_image = s->count;
+    read_file_symbols(s);
+    return make_indices(s);
+}
+
+struct kt_symbols *kt_symbols(struct kt_version *version) {
+    for (int i = 0; i < 2; i++) {
+        struct kt_symbols *s = &memory.tables[i];
+        if (s->version == version)
+            return s;
+        if (!s->version) {
+            if (build(s, version))
+                return s;
+            memset(s, 0, sizeof *s);
+            return NULL;
+        }
+    }
+    return NULL;
+}
+
+/* By the key itself, or else by the part that both keys have, if only one symbol has it. What the
+ * image says comes before what the file says. */
+const struct kt_symbol *kt_symbol_by_key(struct kt_symbols *s, const char *key, unsigned kinds) {
     const struct kt_symbol *suffix = NULL;
     bool ambiguous = false;
     uint32_t i = s->n_buckets ? s->buckets[hash_of(kt_key_name(key)) & (s->n_buckets - 1)] : 0;
     for (; i; i = s->symbols[i - 1].next) {
         const struct kt_symbol *symbol = &s->symbols[i - 1];
+        if (i > s->n_of_image && suffix && !ambiguous && suffix < s->symbols + s->n_of_image)
+            break;
         if (!(symbol->kind & kinds))
             continue;
         if (!strcmp(symbol->key, key))
@@ -321,19 +325,8 @@ static const struct kt_symbol *find_by_key(struct kt_symbols *s, const char *key
     return ambiguous ? NULL : suffix;
 }
 
-const struct kt_symbol *kt_symbol_by_key(struct kt_symbols *s, const char *key, unsigned kinds) {
-    const struct kt_symbol *found = find_by_key(s, key, kinds);
-    if (!found && !s->has_file_symbols) {
-        read_file_symbols(s);
-        found = find_by_key(s, key, kinds);
-    }
-    return found;
-}
-
 const struct kt_symbol *kt_symbol_by_function_name(struct kt_symbols *s, const char *name) {
     const struct kt_symbol *found = NULL;
-    if (!s->has_file_symbols)
-        read_file_symbols(s);
     uint32_t i = s->n_buckets ? s->buckets[hash_of(name) & (s->n_buckets - 1)] : 0;
     for (; i; i = s->symbols[i - 1].next) {
         const struct kt_symbol *symbol = &s->symbols[i - 1];
@@ -351,7 +344,7 @@ static uint32_t rank(const struct kt_symbols *s, uintptr_t address) {
     uint32_t lo = 0, hi = s->n_by_address;
     while (lo < hi) {
         uint32_t middle = lo + (hi - lo) / 2;
-        if (s->symbols[s->by_address[middle]].address <= address)
+        if (s->by_address[middle].address <= address)
             lo = middle + 1;
         else
             hi = middle;
@@ -359,61 +352,42 @@ static uint32_t rank(const struct kt_symbols *s, uintptr_t address) {
     return lo;
 }
 
-static const struct kt_symbol *find_at(struct kt_symbols *s, uintptr_t address, unsigned kinds,
-                                       bool (*accept)(void *, const struct kt_symbol *),
-                                       void *context) {
+const struct kt_symbol *kt_symbol_at(struct kt_symbols *s, uintptr_t address, unsigned kinds,
+                                     bool (*accept)(void *, const struct kt_symbol *),
+                                     void *context) {
     uint32_t end = rank(s, address), i = end;
-    while (i > 0 && s->symbols[s->by_address[i - 1]].address == address)
+    while (i > 0 && s->by_address[i - 1].address == address)
         i--;
     for (; i < end; i++) {
-        const struct kt_symbol *symbol = &s->symbols[s->by_address[i]];
+        const struct kt_symbol *symbol = &s->symbols[s->by_address[i].index];
         if ((symbol->kind & kinds) && (!accept || accept(context, symbol)))
             return symbol;
     }
     return NULL;
 }
 
-const struct kt_symbol *kt_symbol_at(struct kt_symbols *s, uintptr_t address, unsigned kinds,
-                                     bool (*accept)(void *, const struct kt_symbol *),
-                                     void *context) {
-    const struct kt_symbol *found = find_at(s, address, kinds, accept, context);
-    if (!found && !s->has_file_symbols) {
-        read_file_symbols(s);
-        found = find_at(s, address, kinds, accept, context);
-    }
-    return found;
-}
-
-static const struct kt_symbol *find_around(const struct kt_symbols *s, uintptr_t address) {
+const struct kt_symbol *kt_symbol_around(struct kt_symbols *s, uintptr_t address, bool unnamed) {
     const struct kt_symbol *ends_here = NULL;
     uint32_t i = rank(s, address);
     /* Aliases and functions may stand between; a variable further down than a few entries does not
      * reach here. */
     for (unsigned steps = 0; i > 0 && steps < 16; steps++) {
-        const struct kt_symbol *symbol = &s->symbols[s->by_address[--i]];
+        const struct kt_symbol *symbol = &s->symbols[s->by_address[--i].index];
         if (symbol->kind != KT_SYMBOL_VARIABLE)
             continue;
         if (address - symbol->address < symbol->size ||
             (symbol->address == address && !symbol->size)) {
             /* Of several at one address the earliest source. */
-            while (i > 0 && s->symbols[s->by_address[i - 1]].address == symbol->address &&
-                   s->symbols[s->by_address[i - 1]].kind == KT_SYMBOL_VARIABLE)
-                symbol = &s->symbols[s->by_address[--i]];
+            while (i > 0 && s->by_address[i - 1].address == symbol->address &&
+                   s->symbols[s->by_address[i - 1].index].kind == KT_SYMBOL_VARIABLE)
+                symbol = &s->symbols[s->by_address[--i].index];
             return symbol;
         }
-        if (address == symbol->address + symbol->size)
+        if (address == symbol->address + symbol->size &&
+            (!unnamed || symbol < s->symbols + s->n_of_image))
             ends_here = symbol;
     }
     return ends_here;
-}
-
-const struct kt_symbol *kt_symbol_around(struct kt_symbols *s, uintptr_t address, bool with_file) {
-    const struct kt_symbol *found = find_around(s, address);
-    if (!found && with_file && !s->has_file_symbols) {
-        read_file_symbols(s);
-        found = find_around(s, address);
-    }
-    return found;
 }
 
 void *kt_symbol_address(const struct kt_symbol *symbol) {
