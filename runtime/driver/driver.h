@@ -29,6 +29,12 @@ extern struct kt_state *driver_state;
 /* The program that argv[0] names, if the driver was not called by a name of its own; else NULL. */
 const char *own_name_program(const char *name);
 
+/* Executes the driver anew, with the same arguments and `first_of_environment` (unless NULL) before
+ * all other entries, if libraries of the program must be there from the start; else returns. */
+void preload_libraries(const char *program, char **argv, char *first_of_environment);
+/* In the driver that was executed anew: takes out of the environment what was put there for it. */
+void preload_forget(void);
+
 /* Exits with usage, help or version text where the options ask for it. */
 void options_parse(int argc, char **argv, struct driver_options *options);
 

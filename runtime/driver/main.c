@@ -139,8 +139,8 @@ static void install_handler(void) {
  * it is taken out. It stands first, unless a shell script came between; in a set-user-id program
  * only the first is believed.
  */
-static const char *take_exec_path(void) {
-    static char path[PATH_MAX];
+static char *take_exec_path(void) {
+    static char entry_of_path[sizeof KT_EXEC_PATH_VARIABLE + PATH_MAX];
     size_t prefix = strlen(KT_EXEC_PATH_VARIABLE);
     int secure = getauxval(AT_SECURE) != 0;
     for (char **entry = environ; entry && *entry; entry++) {
@@ -149,12 +149,12 @@ static const char *take_exec_path(void) {
                 return NULL;
             continue;
         }
-        if (strlen(*entry + prefix) >= sizeof path)
+        if (strlen(*entry) >= sizeof entry_of_path)
             return NULL;
-        strcpy(path, *entry + prefix);
+        strcpy(entry_of_path, *entry);
         for (; *entry; entry++)
             entry[0] = entry[1];
-        return path;
+        return entry_of_path;
     }
     return NULL;
 }
@@ -175,7 +175,8 @@ static void run_program(void *argument) {
 int main(int argc, char **argv) {
     struct driver_options options = {
         .timeout_s = 30, .signal = SIGRTMAX - 3, .on_failure = KT_ON_FAILURE_RESUME};
-    const char *exec_path = take_exec_path();
+    char *exec_entry = take_exec_path();
+    const char *exec_path = exec_entry ? exec_entry + strlen(KT_EXEC_PATH_VARIABLE) : NULL;
     if (!exec_path)
         exec_path = own_name_program(argc > 0 ? argv[0] : NULL);
     if (exec_path) {
@@ -186,6 +187,8 @@ int main(int argc, char **argv) {
     } else {
         options_parse(argc, argv, &options);
     }
+    preload_libraries(options.version_path, argv, exec_entry);
+    preload_forget();
     const char *off = secure_getenv("KITSUNE");
     int updatable = !off || strcmp(off, "off");
 

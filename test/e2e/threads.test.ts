@@ -14,7 +14,7 @@ import { mustRun, type Program, startProgram, temporaryFolder, tools, update } f
 const threads = suite('programs of many threads');
 const folder = temporaryFolder('threads');
 const running: Program[] = [];
-const updates = Number(process.env.KITSUNE_THREAD_UPDATES ?? 100);
+const updates = Number(process.env.KITSUNE_THREAD_UPDATES ?? 500);
 
 threads.after.each(() => {
   for (const program of running.splice(0)) program.kill();
