@@ -7,6 +7,7 @@
  * other stack, return to the old one.
  */
 #define _GNU_SOURCE
+#include <alloca.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -132,16 +133,15 @@ static int prepare(ucontext_t *context, int stack, void (*entry)(void *), void *
     return 0;
 }
 
-/* What loading the version left between stack 0 and the driver's frames in use: dead, but in the
- * migration's sweep it would count as pointers to the version. */
-__attribute__((noinline)) static void clear_residue(void) {
-    uintptr_t end = (uintptr_t)__builtin_frame_address(0) - OWN_FRAME_MARGIN;
-    for (uintptr_t at = stacks[0].hi; at < end; at++)
-        *(volatile char *)at = 0;
-}
-
 void stacks_run_first(void (*entry)(void *), void *argument) {
-    clear_residue();
+    /* What loading the version left between stack 0 and the driver's frames in use is dead, but in
+     * the migration's sweep it would count as pointers to the version. It is made part of this
+     * frame, and the upper end of stack 0 with it, so that nothing is written below the stack
+     * pointer: valgrind would complain. */
+    size_t residue = (uintptr_t)__builtin_frame_address(0) - stacks[0].hi;
+    char *block = alloca(residue + OWN_FRAME_MARGIN);
+    for (size_t i = 0; i < residue + OWN_FRAME_MARGIN; i++)
+        ((volatile char *)block)[i] = 0;
     if (!prepare(&left[2], 0, entry, argument))
         setcontext(&left[2]);
     entry(argument);
