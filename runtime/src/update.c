@@ -71,6 +71,7 @@ static __attribute__((noinline)) void attempt(const char *point) {
         s->handover = kt_runtime.host->allocate(KT_HANDOVER_ROOM);
     struct kt_handover *h = update.handover = s->handover;
     if (!h) {
+        kt_request_finish(update.request.directory, update.request.nonce);
         under_way = 0;
         return;
     }

@@ -82,7 +82,6 @@ void kt_refresh_attention(void) {
 static void stop_waiting(void) {
     is_waiting = 0;
     stop_waking();
-    show_pending(kt_runtime.state->self_requested);
     kt_refresh_attention();
 }
 
@@ -110,6 +109,7 @@ static void handle(siginfo_t *info) {
             if (!wrong)
                 remove_file(incoming.directory, ".request");
             stop_waiting(); /* withdrawn, or out of time */
+            show_pending(kt_runtime.state->self_requested);
         }
         if (kt_runtime.state->self_requested && kt_is_threaded()) {
             wake_again();
@@ -232,11 +232,15 @@ int kt_request_take(struct kt_request *request, struct kt_failure *failure) {
     if (!taken && kt_runtime.state->self_requested)
         taken = take_from_program(request, failure);
     stop_waiting();
+    /* One that was taken is pending until it is finished: other threads wait for the descriptor. */
+    if (!taken)
+        show_pending(false);
     let_go(&before);
     return taken;
 }
 
 void kt_request_finish(const char *directory, const char *nonce) {
+    show_pending(kt_request_pending());
     if (directory[0] && nonce[0])
         remove_file(directory, ".active");
 }
@@ -250,5 +254,6 @@ KT_PUBLIC void kitsune_clear_request(void) {
         remove_file(waiting.directory, ".request");
     kt_runtime.state->self_requested = 0;
     stop_waiting();
+    show_pending(false);
     let_go(&before);
 }
