@@ -137,6 +137,10 @@ export async function compileFile(
     await pending.discard();
     return 1;
   }
+  for (const kept of step.keepAlso ?? []) {
+    const bytes = Buffer.from(rewritten.text, encoding);
+    await compileText(step, bytes, kept.file, context, [], kept.words);
+  }
   await finishObject(step, pending, output, context);
   await dependencies?.commit();
   return 0;
@@ -175,12 +179,13 @@ async function compileText(
   output: string,
   context: CompileContext,
   extra: readonly string[],
+  mode: readonly string[] = [modeWord(step)],
 ): Promise<RunResult> {
   const words = [
     ...context.colour,
     ...step.compileOptions,
     ...extra,
-    modeWord(step),
+    ...mode,
     '-o',
     output,
     '-x',

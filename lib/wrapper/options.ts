@@ -284,3 +284,11 @@ export const suffixLanguages: ReadonlyMap<string, string> = new Map(
     '.bc': 'ir',
   }),
 );
+
+/** Every word that gcc or clang takes after `-x`: those that a suffix stands for, and those that only `-x` can say. */
+export const languages: ReadonlySet<string> = new Set([
+  ...suffixLanguages.values(),
+  ...['c++-system-header', 'c++-user-header', 'c++-module', 'objective-c-header', 'objective-c++-header'],
+  ...['objc-cpp-output', 'objc++-cpp-output', 'cuda', 'cuda-cpp-output', 'hip', 'cl', 'clcpp', 'ast', 'pcm'],
+  ...['lto', 'brig', 'java', 'renderscript', 'f77-cpp-input', 'f95-cpp-input', 'objective-c++-cpp-output'],
+]);

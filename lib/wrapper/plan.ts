@@ -8,6 +8,7 @@ import { foreignLanguage, unknownOption } from '../support/compiler-errors.js';
 import type { Diagnostic } from '../support/errors.js';
 import type { Invocation } from './command-line.js';
 import { fileKey } from './file-key.js';
+import { languages } from './options.js';
 import { planLink } from './plan-link.js';
 import {
   type CompileStep,
@@ -52,6 +53,8 @@ function reasonToForward(invocation: Invocation, world: World): string | undefin
   const missing = inputs.find((i) => i.path !== '-' && !world.exists(i.path));
   if (missing) return `no such file: ${missing.path}`;
   if (inputs.some((i) => i.path === '-' && i.language === undefined)) return 'standard input without -x';
+  const nameless = inputs.find((i) => i.language !== undefined && !languages.has(i.language));
+  if (nameless) return `a language that no compiler knows: ${nameless.language}`;
   const compiled = inputs.filter((i) => i.language !== undefined);
   const hasOutput = invocation.effects.has('output');
   if (hasOutput && invocation.output === undefined) return '-o without a name';
@@ -148,6 +151,7 @@ function wordsForOther(invocation: Invocation, world: World, input: Input): stri
 
 function dependenciesOf(
   invocation: Invocation,
+  world: World,
   input: Input,
   linking: boolean,
 ): DependencyOutput | undefined {
@@ -157,8 +161,8 @@ function dependenciesOf(
   const targets = options.filter((t) => t.spec?.effect === 'depend-target').flatMap((t) => t.words);
   const compiledInputs = inputsOf(invocation).filter((i) => i.language !== undefined).length;
   const stem = stemOf(input.path);
-  // gcc 11 and later: several inputs that are linked get the executable's name in front.
-  const alone = linking && compiledInputs > 1 ? `a-${stem}.d` : `${stem}.d`;
+  // gcc 11 and later: several inputs that are linked get the executable's name in front. clang never did that.
+  const alone = world.family === 'gcc' && linking && compiledInputs > 1 ? `a-${stem}.d` : `${stem}.d`;
   return {
     flag: flag === '-MMD' || flag === '--write-user-dependencies' ? '-MMD' : '-MD',
     file:
@@ -186,7 +190,7 @@ function planCompilation(invocation: Invocation, world: World, input: Input, out
     if (world.family === 'gcc' && !options.some((t) => t.words[0] === '-fno-working-directory'))
       forPreprocessor.push('-fworking-directory');
   }
-  const dependencies = input.language === 'c' ? dependenciesOf(invocation, input, linking) : undefined;
+  const dependencies = input.language === 'c' ? dependenciesOf(invocation, world, input, linking) : undefined;
   const saving = options.findLast((t) => t.spec?.effect === 'save-temps');
   const comments = options.findLast(
     (t) => t.spec?.effect === 'comments-matter' || t.spec?.effect === 'no-comments-matter',
@@ -196,7 +200,7 @@ function planCompilation(invocation: Invocation, world: World, input: Input, out
   const compileOptions = [
     ...words(shared.filter((t) => t.spec?.stage === 'all')),
     ...positionFlags,
-    ...(saving ? saving.words : []),
+    ...(saving && world.family === 'gcc' ? saving.words : []),
     ...(world.family === 'clang' ? ['-Qunused-arguments'] : []),
   ];
   const named = options.some((t) => t.spec?.effect === 'auxiliary' || t.spec?.effect === 'save-temps');
@@ -225,7 +229,8 @@ function planCompilation(invocation: Invocation, world: World, input: Input, out
     plainOptions: [...unused, ...keys, ...includeFlags(world), ...words(shared), ...positionFlags],
     ...(dependencies ? { dependencies } : {}),
     prefixMaps: prefixMapsOf(options),
-    ...(saving ? { keepPreprocessed: savedName(saving, invocation, input) } : {}),
+    ...(saving ? { keepPreprocessed: savedName(saving, invocation, input, '.i') } : {}),
+    ...(saving && world.family === 'clang' ? { keepAlso: keptByClang(saving, invocation, input) } : {}),
   };
 }
 
@@ -238,9 +243,20 @@ function prefixMapsOf(options: readonly Option[]): [old: string, replacement: st
 }
 
 /** `-save-temps` and `-save-temps=cwd` put files into the working directory, `=obj` beside the output. */
-function savedName(saving: Option, invocation: Invocation, input: Input): string {
+function savedName(saving: Option, invocation: Invocation, input: Input, suffix: string): string {
   const beside = saving.words[0]!.endsWith('=obj') && invocation.output !== undefined;
-  return beside ? withSuffix(invocation.output!, '.i') : `${stemOf(input.path)}.i`;
+  return beside ? withSuffix(invocation.output!, suffix) : stemOf(input.path) + suffix;
+}
+
+/** clang keeps the bitcode as well, and the assembly if that is not what was asked for. */
+function keptByClang(
+  saving: Option,
+  invocation: Invocation,
+  input: Input,
+): NonNullable<CompileStep['keepAlso']> {
+  const bitcode = { words: ['-c', '-emit-llvm'], file: savedName(saving, invocation, input, '.bc') };
+  if (invocation.mode === 'assemble') return [bitcode];
+  return [bitcode, { words: ['-S'], file: savedName(saving, invocation, input, '.s') }];
 }
 
 /** Makes gcc name the files beside the object as if it compiled the source itself (gcc 11 and later). */

@@ -38,6 +38,8 @@ export interface CompileStep {
   readonly prefixMaps: readonly (readonly [old: string, replacement: string])[];
   /** `-save-temps`: the preprocessed text is kept here. */
   readonly keepPreprocessed?: string;
+  /** `-save-temps` with a compiler that names such files after the text it is given: what else is kept, and the words that make it. */
+  readonly keepAlso?: readonly { readonly words: readonly string[]; readonly file: string }[];
 }
 
 /** Run the compiler on an input that is none of kcc's business. */
