@@ -137,9 +137,9 @@ export async function checkUnit(
       if (wrapped.status !== 0) return { file, broken: wrapped.stderr, diagnostics, warnings };
       if (alien) continue;
       warnings = own;
-      code = compareCode(plain, ours);
       const withDebug = await compile('gcc', ['-w', '-O0', '-g', '-fno-eliminate-unused-debug-types'], debug);
       if (withDebug.status !== 0) return { file, broken: withDebug.stderr, diagnostics, warnings };
+      code = compareCode(plain, ours, debug);
       const unit = readUnits(ours).units[0]!;
       const isProject = (path: string): boolean =>
         !relative(tree, path).startsWith('..') && !path.includes('<');
