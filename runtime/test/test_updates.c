@@ -190,8 +190,10 @@ static void two_hundred_updates_leave_nothing_behind(void **state) {
     }
     assert_int_equal(early.data, late.data);
     assert_int_equal(early.fd, late.fd);
-    /* Neighbouring mappings are joined by the kernel or not, as their addresses fall. */
-    assert_in_range(late.maps, early.maps - 3, early.maps + 3);
+    /* Neighbouring mappings are joined by the kernel or not, as their addresses fall, and words
+     * that calls have left on the stack may lead to pages of old versions' constants. What stays
+     * for good would be a hundred by now. */
+    assert_true(late.maps <= early.maps + 20);
     assert_contains(ask(&p, "state"),
                     "version 1 counter=2 table=10,21,30,40 into=2 literal=literal of version");
     assert_int_equal(end(&p), 0);
