@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { kitsuneFlags, kitsunePrefixes } from '../wrapper/command-line.js';
 import { packageRoot } from '../wrapper/installation.js';
-import { type OptionEffect, optionTable, suffixLanguages } from '../wrapper/options.js';
+import { languages, type OptionEffect, optionTable, suffixLanguages } from '../wrapper/options.js';
 import { fromClient, protocolVersion, toClient } from './protocol.js';
 
 export const tablesFile: string = join(packageRoot, 'runtime', 'kcc', 'tables.def');
@@ -48,6 +48,10 @@ export function tablesText(): string {
   return `/* Made from lib/wrapper/options.ts, lib/wrapper/command-line.ts and lib/server/protocol.ts by lib/server/c-tables.ts. */
 ${section('KCC_OPTION', options)}
 ${section('KCC_SUFFIX', suffixes)}
+${section(
+  'KCC_LANGUAGE',
+  [...languages].map((language) => `KCC_LANGUAGE(${quote(language)})`),
+)}
 ${section('KCC_OWN_OPTION', [
   ...kitsuneFlags.map((name) => `KCC_OWN_OPTION(${quote(name)}, 0)`),
   ...kitsunePrefixes.map((name) => `KCC_OWN_OPTION(${quote(name)}, 1)`),

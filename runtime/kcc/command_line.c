@@ -36,10 +36,17 @@ static const struct option {
 
 static const struct {
     const char *suffix, *language;
-} languages[] = {
+} suffixes[] = {
 #define KCC_SUFFIX(suffix, language) {suffix, language},
 #include "tables.def"
 #undef KCC_SUFFIX
+};
+
+/* Every word that -x takes. */
+static const char *const languages[] = {
+#define KCC_LANGUAGE(language) language,
+#include "tables.def"
+#undef KCC_LANGUAGE
 };
 
 static const struct {
@@ -88,10 +95,17 @@ static const struct option *find_option(const char *word, bool *whole) {
 /* NULL: an input of the linker. */
 static const char *language_of_suffix(const char *path) {
     const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash + 1 : path, '.');
-    for (size_t i = 0; dot && i < COUNT(languages); i++)
-        if (!strcmp(dot, languages[i].suffix))
-            return languages[i].language;
+    for (size_t i = 0; dot && i < COUNT(suffixes); i++)
+        if (!strcmp(dot, suffixes[i].suffix))
+            return suffixes[i].language;
     return NULL;
+}
+
+static bool is_language(const char *word) {
+    for (size_t i = 0; i < COUNT(languages); i++)
+        if (!strcmp(word, languages[i]))
+            return true;
+    return false;
 }
 
 static bool exists(const char *path) {
@@ -106,7 +120,7 @@ static bool ends_with(const char *text, const char *end) {
 
 struct reading {
     bool effects[EFFECTS];
-    bool missing_input, anonymous_input, header, emits_llvm, c_input;
+    bool missing_input, anonymous_input, unknown_language, header, emits_llvm, c_input;
     const char *output;
     int inputs, compiled;
 };
@@ -120,6 +134,7 @@ static void read_input(struct reading *r, const char *path, const char *language
     if (!language)
         return;
     r->compiled++;
+    r->unknown_language |= !is_language(language);
     r->header |= ends_with(language, "-header");
     r->c_input |= !strcmp(language, "c") || !strcmp(language, "cpp-output");
 }
@@ -151,7 +166,7 @@ static void read_words(struct reading *r, int count, char *const *words) {
 
 static bool only_the_compiler_can_tell(const struct reading *r, bool linking) {
     if (r->effects[FORWARD] || r->inputs == 0 || r->missing_input || r->anonymous_input ||
-        r->header)
+        r->unknown_language || r->header)
         return true;
     if (r->effects[OUTPUT] && !r->output)
         return true;

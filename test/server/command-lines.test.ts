@@ -100,7 +100,7 @@ testUnless(test, noClient, 'the client forwards exactly what the plan forwards, 
       else forwarded++;
       assert.is(result.stdout, expected, `${argv.join(' ')}\n${result.stderr}`);
     }),
-    { numRuns: 300 },
+    { numRuns: 2000 },
   );
   assert.ok(forwarded > 30 && rewritten > 30, `${forwarded} forwarded, ${rewritten} not`);
 });
