@@ -162,36 +162,44 @@ function compareCalls(): CallRow[] {
   return rows;
 }
 
+function showCalls(rows: readonly CallRow[]): void {
+  printTable(
+    'single calls (ms: median [min–max])',
+    ['call', 'n', 'gcc', 'kcc takes longer by'],
+    rows.map((r) => [r.what, String(r.extraMs.n), showSummary(r.compilerMs), showSummary(r.extraMs)]),
+  );
+}
+
+function showBuilds(project: string, rows: readonly BuildRow[]): void {
+  printTable(
+    `${project}: make with CC=kcc against gcc -O2 (ratio: median [min–max])`,
+    ['files', '-j', 'n', 'gcc CPU s', 'gcc wall s', 'CPU ×', 'wall ×', 'again: CPU ×', 'wall ×'],
+    rows.map((r) => [
+      String(r.files),
+      String(r.jobs),
+      String(r.cpuRatio.n),
+      showSummary(r.compilerCpu, 2),
+      showSummary(r.compilerWall, 2),
+      showSummary(r.cpuRatio, 2),
+      showSummary(r.wallRatio, 2),
+      showSummary(r.cpuRatioAgain, 2),
+      showSummary(r.wallRatioAgain, 2),
+    ]),
+  );
+}
+
 const builds: BuildRow[] = [];
-let calls: CallRow[] = [];
 try {
-  calls = compareCalls();
+  const calls = compareCalls();
+  showCalls(calls);
   for (const project of await projects()) {
     if (values.project !== undefined && !project.name.includes(values.project)) continue;
-    for (const jobs of values.jobs.split(',').map(Number)) builds.push(compareBuilds(project, jobs));
+    const rows = values.jobs.split(',').map((jobs) => compareBuilds(project, Number(jobs)));
+    showBuilds(project.name, rows);
+    builds.push(...rows);
+    // After each project: whoever stops the rest keeps what has been measured.
+    writeResults('compile', { builds, calls });
   }
 } finally {
   rmSync(work, { recursive: true, force: true });
 }
-printTable(
-  'make with CC=kcc against gcc -O2 (ratio: median [min–max])',
-  ['project', 'files', '-j', 'n', 'gcc CPU s', 'gcc wall s', 'CPU ×', 'wall ×', 'again: CPU ×', 'wall ×'],
-  builds.map((r) => [
-    r.project,
-    String(r.files),
-    String(r.jobs),
-    String(r.cpuRatio.n),
-    showSummary(r.compilerCpu, 2),
-    showSummary(r.compilerWall, 2),
-    showSummary(r.cpuRatio, 2),
-    showSummary(r.wallRatio, 2),
-    showSummary(r.cpuRatioAgain, 2),
-    showSummary(r.wallRatioAgain, 2),
-  ]),
-);
-printTable(
-  'single calls (ms: median [min–max])',
-  ['call', 'n', 'gcc', 'kcc takes longer by'],
-  calls.map((r) => [r.what, String(r.extraMs.n), showSummary(r.compilerMs), showSummary(r.extraMs)]),
-);
-writeResults('compile', { builds, calls });

@@ -120,7 +120,7 @@ export function badAnnotation(name: string, location: Location): Diagnostic {
   return error(
     'KT3009',
     `\`${name}\` can't be given from outside`,
-    '`annotate path:` takes E_PTR, E_OPAQUE, E_PTRARRAY(n), E_ARRAY(n), E_SZ, E_T(type), E_T(@container), E_IGNORE, E_RAW, E_AUTO.',
+    '`annotate path:` takes E_PTR, E_OPAQUE, E_PTRARRAY(n), E_ARRAY(n), E_SZ, E_T(type), E_T(@container), E_CUSTOM(malloc_fn, free_fn), E_IGNORE, E_RAW, E_AUTO.',
     location,
   );
 }
@@ -233,7 +233,7 @@ export function unknownAllocator(name: string, side: 'old' | 'new', where: strin
   return error(
     'KT3202',
     `E_CUSTOM on ${where}: the ${side} version has no function \`${name}\``,
-    'Name functions that are defined in the program, `malloc(size)` first, `free(pointer)` second.',
+    'Name functions that are defined in the program, `malloc(size)` first, `free(pointer)` second. `annotate` in an .xf file may also name an allocator of its first block, and 0 where nothing is to be released.',
   );
 }
 

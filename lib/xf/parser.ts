@@ -235,6 +235,12 @@ function outsideAnnotation(name: string, argument: string | undefined): OutsideA
       return has ? { kind: 'ptrarray', length: argument } : undefined;
     case 'E_ARRAY':
       return has ? { kind: 'array', length: argument } : undefined;
+    case 'E_CUSTOM': {
+      const functions = /^([A-Za-z_]\w*)\s*,\s*([A-Za-z_]\w*|0)$/.exec(argument ?? '');
+      return functions === null
+        ? undefined
+        : { kind: 'custom', allocate: functions[1] ?? '', release: functions[2] ?? '' };
+    }
     case 'E_T':
       if (!has) return undefined;
       return argument === '@container'

@@ -85,9 +85,15 @@ export interface AnnotationRule {
   readonly location: Location;
 }
 
-/** The annotations that may be given from outside; `type` points to a named type, `container` to the struct around. */
+/**
+ * The annotations that may be given from outside; `type` points to a named type, `container` to the struct around. `custom` may
+ * be given to a type as a whole as well: all pointers to it, and what rule code moves.
+ */
 export type OutsideAnnotation =
-  | Extract<Annotation, { kind: 'ptr' | 'opaque' | 'ptrarray' | 'array' | 'sz' | 'ignore' | 'raw' | 'auto' }>
+  | Extract<
+      Annotation,
+      { kind: 'ptr' | 'opaque' | 'ptrarray' | 'array' | 'sz' | 'ignore' | 'raw' | 'auto' | 'custom' }
+    >
   | { readonly kind: 'target'; readonly type: string }
   | { readonly kind: 'container' };
 

@@ -216,6 +216,7 @@ export function generateC(plan: Plan, options: GenerateOptions): string {
           '#include <transform.h>',
           ...headers,
           '',
+          ...objects.allocatorsOfRules,
           ...code.functions,
         ]
       : []),

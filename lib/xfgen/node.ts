@@ -81,7 +81,7 @@ export interface Field {
   readonly alternatives: readonly string[];
 }
 
-/** Annotations given by `annotate` rules, by type id and field, or by variable key. */
+/** Annotations given by `annotate` rules, by type id and field, by variable key, or by type id alone. */
 export interface OutsideAnnotations {
   readonly fields: ReadonlyMap<string, readonly OutsideAnnotation[]>;
   readonly variables: ReadonlyMap<string, readonly OutsideAnnotation[]>;
@@ -115,6 +115,8 @@ export interface View {
   answersTo(node: Node, keyword: TypeKeyword, name: string): boolean;
   typeNames(): readonly string[];
   isSystem(node: AggregateNode): boolean;
+  /** The allocator that an `annotate` item gives to the type. */
+  customOf(id: TypeId): Custom | undefined;
   /** Do `annotate` items speak of its fields? */
   isAnnotatedOutside(node: AggregateNode): boolean;
 }

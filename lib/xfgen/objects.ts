@@ -24,6 +24,8 @@ export interface Objects {
   /** Functions and tables, after the functions that they call. */
   readonly tables: string[];
   readonly typeNames: string[];
+  /** Allocators that the `.xf` file's own C code defines, for the part after it. */
+  readonly allocatorsOfRules: string[];
 }
 
 export function createObjects(
@@ -42,9 +44,12 @@ export function createObjects(
     declarations: [],
     tables: [],
     typeNames: [],
+    allocatorsOfRules: [],
   };
 
-  function object(r: Relation, custom: Custom | undefined, zeroEnded: boolean): string {
+  /** `given`: the allocator named at the pointer; without one, the type's. */
+  function object(r: Relation, given: Custom | undefined, zeroEnded: boolean): string {
+    const custom = given ?? (r.kind === 'aggregate' ? plan.new.customOf(r.pair.new.id) : undefined);
     const key = `${relationKey(r)}|${custom?.allocate ?? ''}|${custom?.release ?? ''}|${zeroEnded}`;
     const found = known.get(key);
     if (found !== undefined) return found;
@@ -65,7 +70,7 @@ export function createObjects(
     const extent = r.kind === 'aggregate' ? extentOf(r.pair, shown) : undefined;
     const fields = [
       `.name = ${quoted(shown)},`,
-      ...(stays ? ['.flags = KT_TYPE_IN_PLACE,'] : []),
+      ...flags(stays, custom?.release === '0'),
       `.old_size = ${oldSize},`,
       `.new_size = ${newSize},`,
       `.new_align = ${alignOf(r.new)},`,
@@ -184,7 +189,7 @@ export function createObjects(
     if (custom === undefined) return lines;
     if (custom.allocate !== '' && custom.allocate !== 'malloc')
       lines.push(`.allocate = ${allocator(custom.allocate, where)},`);
-    if (custom.release !== '' && custom.release !== 'free') {
+    if (custom.release !== '' && custom.release !== '0' && custom.release !== 'free') {
       const f = plan.old.version.functions.find((x) => x.name === custom.release);
       if (f === undefined) errors.push(unknownAllocator(custom.release, 'old', where));
       lines.push(`.release_key = ${quoted(f?.key ?? custom.release)},`);
@@ -192,14 +197,24 @@ export function createObjects(
     return lines;
   }
 
-  /** The new version's function of that name: linked if it is exported, otherwise looked up by its key. */
+  /** The new version's function of that name: linked if it is exported, otherwise looked up by its key; or one of the `.xf` file's. */
   function allocator(name: string, where: string): string {
     const found = allocators.get(name);
     if (found !== undefined) return found;
     const f = plan.new.version.functions.find((x) => x.name === name);
-    if (f === undefined) errors.push(unknownAllocator(name, 'new', where));
     const made = names.unique('kt_allocate_', name);
     allocators.set(name, made);
+    if (f === undefined && plan.xf.headers.some((h) => new RegExp(`\\b${name}\\s*\\(`).test(h.text))) {
+      objects.declarations.push(`static void *${made}(size_t size);`);
+      objects.allocatorsOfRules.push(
+        `static void *${made}(size_t size)`,
+        '{',
+        `    return ${name}(size);`,
+        '}',
+      );
+      return made;
+    }
+    if (f === undefined) errors.push(unknownAllocator(name, 'new', where));
     if (f?.isStatic)
       objects.declarations.push(
         `static void *${made}(size_t size)`,
@@ -215,6 +230,11 @@ export function createObjects(
   }
 
   return objects;
+}
+
+function flags(stays: boolean, pooled: boolean): string[] {
+  const set = [...(stays ? ['KT_TYPE_IN_PLACE'] : []), ...(pooled ? ['KT_TYPE_POOLED'] : [])];
+  return set.length > 0 ? [`.flags = ${set.join(' | ')},`] : [];
 }
 
 /** Equal for relations that transform alike. */

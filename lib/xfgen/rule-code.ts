@@ -267,6 +267,7 @@ export function createRuleCode(
     if (closure === undefined) return 'NULL';
     if (closure.kind === 'opaque') return 'XF_RAW(0)';
     const r = closure.relation;
+    if (r.kind === 'aggregate') return `transform_closure_of(&${objects().ofRelation(r)}, ${lift(r)})`;
     return `XF_LIFT(${lift(r)}, ${reshaped(r) ? 'XF_DEEP' : 'XF_SHALLOW'}, ${sizes(r)})`;
   }
 
@@ -318,6 +319,5 @@ export function createRuleCode(
     return name;
   }
 
-  void objects;
   return code;
 }

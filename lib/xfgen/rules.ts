@@ -1,6 +1,6 @@
 /** Rules against the two versions: what each path names, and which rule speaks of a given place. */
 
-import type { FunctionInfo, Variable, Version } from '../model/model.js';
+import type { FunctionInfo, TypeId, Variable, Version } from '../model/model.js';
 import type { Diagnostic } from '../support/errors.js';
 import {
   ambiguousPath,
@@ -259,10 +259,11 @@ export function outsideAnnotations(
 ): { annotations: OutsideAnnotations; missed: Set<number> } {
   const fields = new Map<string, XfFile['annotations'][number]['annotation'][]>();
   const variables = new Map<string, XfFile['annotations'][number]['annotation'][]>();
+  const types = new Map<TypeId, XfFile['annotations'][number]['annotation'][]>();
   const missed = new Set<number>();
   xf.annotations.forEach((a, index) => {
     const { anchor, steps } = a.path;
-    const put = (map: typeof fields, key: string): void => {
+    const put = <Key>(map: Map<Key, (typeof a.annotation)[]>, key: Key): void => {
       map.set(key, [...(map.get(key) ?? []), a.annotation]);
     };
     if (anchor.kind === 'variable') {
@@ -283,6 +284,11 @@ export function outsideAnnotations(
     for (const id of view.named(anchor.kind, anchor.name)) {
       const node = view.node(id);
       const step = steps[0];
+      if (steps.length === 0 && a.annotation.kind === 'custom') {
+        put(types, node.id);
+        hit = true;
+        continue;
+      }
       if (steps.length !== 1 || step?.kind !== 'field' || (node.kind !== 'struct' && node.kind !== 'union'))
         continue;
       if (findField(view, node, step.name) === undefined) continue;
@@ -291,7 +297,7 @@ export function outsideAnnotations(
     }
     if (!hit) missed.add(index);
   });
-  return { annotations: { fields, variables, types: new Map() }, missed };
+  return { annotations: { fields, variables, types }, missed };
 }
 
 /** Of rules that all speak of one place, the most specific one. Two equally specific ones are an error. */

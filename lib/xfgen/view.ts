@@ -440,6 +440,10 @@ export function createView(version: Version, side: Side, options: ViewOptions): 
     },
     typeNames: () => [...definitions.keys()],
     isSystem: (node) => node.type.origin.system,
+    customOf(id) {
+      const custom = options.outside.types.get(complete(id))?.find((a) => a.kind === 'custom');
+      return custom?.kind === 'custom' ? { allocate: custom.allocate, release: custom.release } : undefined;
+    },
     isAnnotatedOutside: (node) => annotatedOutside.has(node.id),
   };
   return view;

@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-#define KT_PAIR_ABI 1
+#define KT_PAIR_ABI 2
 
 /* Transformer libraries find these in the new version, whatever visibility it was compiled with. */
 #pragma GCC visibility push(default)
@@ -39,6 +39,9 @@ enum kt_type_flags {
     /* Layout and meaning are unchanged: the object stays where it is, only its pointers are
        visited. */
     KT_TYPE_IN_PLACE = 1u << 0,
+    /* Objects lie in memory that the program divides up itself: nothing is known about their
+       blocks, and the old ones are not released (whoever has the pool releases it whole). */
+    KT_TYPE_POOLED = 1u << 1,
 };
 
 /* A pair of an old and a new type whose instances the walk visits. Static and immutable. */
@@ -52,7 +55,8 @@ struct kt_type {
     const struct kt_span *spans; /* sorted by old_offset; what is not covered was dropped */
     uint32_t n_spans;
     void *data; /* for the content function: the closure of a combinator */
-    /* E_CUSTOM: allocator of the new object and release of the old one; NULL: the C library's. */
+    /* E_CUSTOM: allocator of the new object and release of the old one; NULL: the C library's, or
+     * none with KT_TYPE_POOLED. transform_moving() tells the allocator which object it is for. */
     void *(*allocate)(size_t size);
     void (*release)(void *object); /* address in the OLD version's image, resolved by the runtime:
                                       see release_key */

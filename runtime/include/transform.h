@@ -97,6 +97,18 @@ void transform_register_renaming(const char *old_key, const char *new_key);
  * update's end. */
 const char *transform_mapped_name(const char *old_key);
 
+struct kt_type; /* kitsune_pair.h */
+/** Behind $xform and $gen: the closure of a type that a generated transformer has a table of. What
+ * pointers with this closure lead to is treated as what the transformer itself finds: its
+ * allocator, the size of its flexible array and its parts are known. `fn` is what XF_LIFT would be
+ * given. */
+closure *transform_closure_of(const struct kt_type *type, transform_fn fn);
+
+/** The old object that the allocator of an E_CUSTOM is being asked to find a place for: allocators
+ * that take the place from where the old object lies (a pool that is divided up anew) need it. NULL
+ * outside such a call. */
+const void *transform_moving(void);
+
 /** Behind XF_ASSIGN and XF_ASSERT_NULL. */
 void transform_assign(void *target, size_t target_size, const void *source, size_t source_size);
 void transform_assert_null(void *target, size_t target_size, const void *source, size_t source_size,

@@ -169,7 +169,8 @@ uint32_t kt_engine_type_slow(struct kt_engine *e, const struct kt_type *type, co
             return KT_TYPE_NONE;
         }
     }
-    info->custom = info->release != NULL;
+    info->pooled = (type->flags & KT_TYPE_POOLED) != 0;
+    info->custom = info->release != NULL || info->pooled;
     size_t at = type_slot(e, type);
     while (e->type_map[at] != 0)
         at = (at + 1) & (e->type_map_size - 1);
@@ -279,8 +280,10 @@ static void release_old(void *context, const struct kt_place *place, bool pinned
     struct kt_engine *e = context;
     if (place->new_ == place->old || pinned)
         return;
-    e->freed_bytes += place->size;
     const struct kt_typeinfo *info = &e->types[place->type];
+    if (info->pooled)
+        return;
+    e->freed_bytes += place->size;
     if (info->release != NULL)
         info->release((void *)place->old);
     else

@@ -10,6 +10,7 @@
  */
 #define _GNU_SOURCE
 #include "engine_internal.h"
+#include "transform.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -58,10 +59,12 @@ static void fail_overlap(struct kt_engine *e, const struct kt_type *type, uintpt
                       or_unknown(info->path));
 }
 
-static void *allocate(const struct kt_type *type, size_t size) {
+static void *allocate(struct kt_engine *e, const struct kt_type *type, uintptr_t old, size_t size) {
     void *p;
     if (type->allocate != NULL) {
+        e->moving = (const void *)old;
         p = type->allocate(size);
+        e->moving = NULL;
         if (p != NULL)
             memset(p, 0, size);
         return p;
@@ -118,8 +121,8 @@ static uintptr_t visit(struct kt_engine *e, const struct kt_type *type, uintptr_
     if (place.size == 0)
         place.size = 1;
     if (!in_place) {
-        void *new_ =
-            allocate(type, new_size * place.allocated != 0 ? new_size * place.allocated : 1);
+        void *new_ = allocate(e, type, old,
+                              new_size * place.allocated != 0 ? new_size * place.allocated : 1);
         if (new_ == NULL) {
             kt_migration_fail(KT_CODE_NO_MEMORY,
                               "no memory for a new %s (%lu bytes), reached by %s", type->name,
@@ -142,6 +145,10 @@ static uintptr_t visit(struct kt_engine *e, const struct kt_type *type, uintptr_
     if (added == KT_ADDED && count != 0)
         queue(e, type, old, place.new_, count);
     return place.new_;
+}
+
+const void *transform_moving(void) {
+    return kt_engine_current != NULL ? kt_engine_current->moving : NULL;
 }
 
 static uintptr_t undecided(struct kt_engine *e, const struct kt_type *type, uintptr_t old,
@@ -209,7 +216,7 @@ static uintptr_t first_visit(struct kt_engine *e, const struct kt_type *type, ui
     }
     size_t usable;
     bool in_place = (type->flags & KT_TYPE_IN_PLACE) != 0;
-    if (type->release != NULL || type->release_key != NULL)
+    if (type->release != NULL || type->release_key != NULL || (type->flags & KT_TYPE_POOLED) != 0)
         return visit(e, type, old, n, n, path);
     if (!in_place && kt_heap_not_yet(&e->heap, old)) {
         kt_migration_fail(KT_CODE_FREED,

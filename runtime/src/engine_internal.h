@@ -34,6 +34,7 @@ struct kt_typeinfo {
     const char *path; /* the first path it was reached by */
     void (*release)(void *);
     bool custom; /* not malloc's: nothing is known about its blocks */
+    bool pooled; /* KT_TYPE_POOLED: nor are the old ones released */
 };
 
 struct kt_work {
@@ -84,6 +85,7 @@ struct kt_engine {
     bool regions_sorted;
     uintptr_t regions_lo, regions_hi;
     bool draining;
+    const void *moving; /* the old object whose new place an allocator is being asked for */
     struct kt_work ring[KT_RING];
     unsigned ring_head, ring_n;
     struct kt_kept_word *kept;

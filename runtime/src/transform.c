@@ -4,7 +4,8 @@
  * Closures are hash-consed: the same ingredients give the same closure, so that a transformer may
  * make them anew for each object. For what a pointer closure leads to, a kt_type is derived once
  * per closure and pair of sizes, whose content function applies it; objects are then visited,
- * recorded and filled by kt_follow() as those of generated transformers are. Closures and types lie
+ * recorded and filled by kt_follow() as those of generated transformers are; a closure of a type
+ * that a generated transformer has a table of leads to that table. Closures and types lie
  * in the engine's memory and go with the migration; renamings, which may be registered before it
  * begins, in an arena of their own that is freed with it.
  */
@@ -24,7 +25,8 @@ struct closure {
     size_t old_size, new_size;
     int strategy; /* XF_SHALLOW or XF_DEEP */
     int n_args;
-    struct closure *next; /* in its bucket */
+    struct closure *next;        /* in its bucket */
+    const struct kt_type *table; /* of a generated transformer, or NULL */
     struct derived *types;
     void *args[];
 };
@@ -133,6 +135,15 @@ closure *transform_make_closure(transform_fn fn, int strategy, size_t old_size, 
     return &nothing;
 }
 
+closure *transform_closure_of(const struct kt_type *type, transform_fn fn) {
+    bool in_place = (type->flags & KT_TYPE_IN_PLACE) != 0;
+    closure *c = transform_make_closure(fn, in_place ? XF_SHALLOW : XF_DEEP, type->old_size,
+                                        type->new_size, 0);
+    if (c != &nothing)
+        c->table = type;
+    return c;
+}
+
 /* These write through kt_put() what stays in place, so that abandoning undoes it. */
 static bool is_own(transform_fn fn) {
     return fn == transform_raw || fn == transform_ptr || fn == transform_array ||
@@ -171,6 +182,9 @@ static void apply(const struct kt_type *type, void *in, void *out) {
 
 static const struct kt_type *type_of(closure *c, size_t old_size, size_t new_size,
                                      bool ends_in_zero) {
+    if (c->table != NULL && !ends_in_zero && c->table->old_size == old_size &&
+        c->table->new_size == new_size)
+        return c->table;
     for (struct derived *d = c->types; d != NULL; d = d->next)
         if (d->type.old_size == old_size && d->type.new_size == new_size &&
             d->ends_in_zero == ends_in_zero)

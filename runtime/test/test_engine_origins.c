@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include "engine_test.h"
+#include "transform.h"
 
 #include <pthread.h>
 #include <sys/mman.h>
@@ -77,6 +78,47 @@ static void custom_allocators_may_pack_objects_closely(void **state) {
     finish_walk();
     kt_engine_commit();
     assert_int_equal(pool_released, 100);
+}
+
+static char other_pool[800];
+static bool was_moving[100];
+static void *place_in_other_pool(size_t size) {
+    const char *old = transform_moving();
+    size_t i = (size_t)(old - pool) / 4;
+    was_moving[i] = true;
+    return size == 8 ? other_pool + i * 8 : NULL;
+}
+
+static void what_lies_in_a_pool_gets_its_place_and_is_not_released(void **state) {
+    (void)state;
+    static const struct kt_type pooled = {.name = "struct pooled",
+                                          .flags = KT_TYPE_POOLED,
+                                          .old_size = 4,
+                                          .new_size = 8,
+                                          .content = packed_content,
+                                          .allocate = place_in_other_pool};
+    pool_used = pool_released = 0;
+    uint32_t *old = pool_take(400);
+    for (uint32_t i = 0; i < 100; i++)
+        old[i] = i;
+    assert_null(transform_moving());
+    begin();
+    for (int i = 99; i >= 0; i -= 3)
+        assert_ptr_equal(kt_follow(&pooled, &old[i], 1, "pooled"), other_pool + i * 8);
+    assert_null(transform_moving());
+    finish_walk();
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(was_moving[i], i % 3 == 0);
+        uint64_t value;
+        memcpy(&value, other_pool + i * 8, 8);
+        assert_int_equal(value, i % 3 == 0 ? i : 0);
+    }
+    kt_engine_commit();
+    assert_int_equal(pool_released, 0);
+    begin();
+    assert_ptr_equal(kt_follow(&pooled, &old[3], 1, "pooled"), other_pool + 24);
+    kt_engine_abandon();
+    assert_int_equal(pool_released, 0);
 }
 
 static void a_release_function_that_is_gone_fails(void **state) {
@@ -249,6 +291,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(objects_of_other_arenas_are_told_from_what_is_not_malloc),
         cmocka_unit_test(custom_allocators_may_pack_objects_closely),
+        cmocka_unit_test(what_lies_in_a_pool_gets_its_place_and_is_not_released),
         cmocka_unit_test(a_release_function_that_is_gone_fails),
         cmocka_unit_test(what_malloc_cannot_have_returned_fails),
         cmocka_unit_test(freed_objects_are_found_out),

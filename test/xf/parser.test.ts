@@ -111,6 +111,27 @@ test('use and annotate are items of their own, and still good names of variables
   );
 });
 
+test('an allocator is given to a type, a field or a variable, with 0 for what is not released', () => {
+  const xf = parseXf(
+    'r.xf',
+    'annotate struct item: E_CUSTOM(new_place, 0)\nannotate struct s.p: E_CUSTOM( take , give )\nannotate head: E_CUSTOM(take,give)',
+  );
+  assert.equal(
+    xf.annotations.map((a) => [a.path.text, a.annotation]),
+    [
+      ['struct item', { kind: 'custom', allocate: 'new_place', release: '0' }],
+      ['struct s.p', { kind: 'custom', allocate: 'take', release: 'give' }],
+      ['head', { kind: 'custom', allocate: 'take', release: 'give' }],
+    ],
+  );
+  for (const bad of ['', '()', '(take)', '(0, give)', '(take, give, 1)', '(take + 1, 0)', '(take, 1)'])
+    assert.equal(
+      errorsOf(`annotate struct s: E_CUSTOM${bad}`).map((e) => e.split(' ')[1]),
+      ['KT3009'],
+      bad,
+    );
+});
+
 test('every error is reported with its place, not just the first', () => {
   const errors = errorsOf(`a -> : { }
 b -> c: { $nonsense; }

@@ -193,6 +193,45 @@ int check(void) { int ok = n->a == 4 && allocated == 1; my_free(n); return !ok; 
   { zeroNewFields: true },
 );
 migrates(
+  'objects in the pages of a pool whose chunks grow with them get places that the rules compute',
+  `
+struct it { struct it *next; short n; char data[]; };
+char *page; size_t chunk; struct it *head, *idle; int released;
+static struct it *at(int i) { return (struct it *)(page + i * chunk); }
+void build(void) { chunk = sizeof(struct it) + 24; page = calloc(10, chunk);
+  for (int i = 0; i < 5; i++) { at(i)->n = 3 + i; memset(at(i)->data, 'a' + i, 3 + i); at(i)->next = head; head = at(i); }
+  for (int i = 5; i < 10; i++) { at(i)->next = idle; idle = at(i); } }
+`,
+  `
+struct it { struct it *next; short n; long gets; char data[]; };
+char *page; size_t chunk; struct it *head, *idle; int released;
+static struct it *at(int i) { return (struct it *)(page + i * chunk); }
+int check(void) { struct it *x = head; if (chunk != sizeof(struct it) + 24) return 1;
+  for (int i = 4; i >= 0; i--, x = x->next) { if (x != at(i) || x->n != 3 + i || x->gets != 0) return 2; for (int k = 0; k < 3 + i; k++) if (x->data[k] != 'a' + i) return 3; }
+  if (x) return 4; x = idle; for (int i = 9; i >= 5; i--, x = x->next) if (x != at(i)) return 5; return x != NULL || released != 0; }
+`,
+  `{
+static char *old_page, *new_page; static size_t old_chunk, new_chunk;
+static void *new_place(size_t size) {
+  if (size > new_chunk) return NULL;
+  return new_page + ((const char *)transform_moving() - old_page) / old_chunk * new_chunk;
+}
+}
+annotate struct it: E_CUSTOM(new_place, 0)
+annotate struct it.data: E_ARRAY(self.n)
+annotate struct it.next: E_OPAQUE
+annotate head: E_OPAQUE
+annotate idle: E_OPAQUE
+INIT struct it.gets: { $out = 0; }
+page -> page: {
+  old_page = $in; old_chunk = $oldsym(chunk); new_chunk = old_chunk + sizeof($newtype(struct it)) - sizeof($oldtype(struct it));
+  $out = new_page = calloc(10, new_chunk);
+  for (int i = 0; i < 10; i++) { void *object = $in + i * old_chunk, *moved; XF_INVOKE(XF_PTR($xform(struct it, struct it)), &object, &moved); }
+}
+chunk -> chunk: { $out = $in + sizeof($newtype(struct it)) - sizeof($oldtype(struct it)); }`,
+  { copied: ['head', 'idle'] },
+);
+migrates(
   'packed, aligned and #pragma pack structs get the layout that the compiler recorded',
   `
 struct __attribute__((packed)) p { char a; int b; short c; }; struct al { char a; int b __attribute__((aligned(16))); }; 
