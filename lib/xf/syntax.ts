@@ -86,8 +86,8 @@ export interface AnnotationRule {
 }
 
 /**
- * The annotations that may be given from outside; `type` points to a named type, `container` to the struct around. `custom` may
- * be given to a type as a whole as well: all pointers to it, and what rule code moves.
+ * The annotations that may be given from outside; `type` points to a named type, `container` to the struct around. `custom` and
+ * `opaque` may be given to a type as a whole as well: they then speak of all pointers to it, and `custom` of what rule code moves.
  */
 export type OutsideAnnotation =
   | Extract<

@@ -284,7 +284,7 @@ export function outsideAnnotations(
     for (const id of view.named(anchor.kind, anchor.name)) {
       const node = view.node(id);
       const step = steps[0];
-      if (steps.length === 0 && a.annotation.kind === 'custom') {
+      if (steps.length === 0 && (a.annotation.kind === 'custom' || a.annotation.kind === 'opaque')) {
         put(types, node.id);
         hit = true;
         continue;

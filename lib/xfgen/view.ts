@@ -227,6 +227,7 @@ export function createView(version: Version, side: Side, options: ViewOptions): 
         else if (target?.kind === 'target' && target.argument === 'opaque') follow = { kind: 'opaque' };
         else if (target?.kind === 'target' && target.argument === undefined)
           follow = { kind: 'void', parameter: target.parameter };
+        else if (said === undefined && target === undefined && isOpaque(toId)) follow = { kind: 'opaque' };
         else if (target === undefined && underlying(toId).kind === 'void') follow = { kind: 'void' };
         else if (said?.kind === 'ptrarray') follow = { kind: 'count', length: said.length };
         else if (said?.kind === 'sz') follow = { kind: 'zero' };
@@ -249,7 +250,7 @@ export function createView(version: Version, side: Side, options: ViewOptions): 
           key: `*${toId}[${followKey}]${targetKey}${argsKey}${customKey}${environmentKey(environment)}${nameKey}`,
           kind: 'pointer',
           follow,
-          annotated: said !== undefined || target !== undefined,
+          annotated: said !== undefined || target !== undefined || isOpaque(toId),
           to,
           ...(custom?.kind === 'custom'
             ? { custom: { allocate: custom.allocate, release: custom.release } }
@@ -313,10 +314,19 @@ export function createView(version: Version, side: Side, options: ViewOptions): 
     }
   }
 
+  function underlyingId(id: TypeId): TypeId {
+    let at = complete(id);
+    for (let t = type(at); t.kind === 'typedef'; t = type(at)) at = complete(t.to);
+    return at;
+  }
+
   function underlying(id: TypeId): Type {
-    let t = type(complete(id));
-    while (t.kind === 'typedef') t = type(complete(t.to));
-    return t;
+    return type(underlyingId(id));
+  }
+
+  /** Does an `annotate` item say of the whole type that pointers to it are not followed? */
+  function isOpaque(id: TypeId): boolean {
+    return options.outside.types.get(underlyingId(id))?.some((a) => a.kind === 'opaque') ?? false;
   }
 
   /** How a field or variable is treated as a whole, and the annotations that go on to its type. */

@@ -109,6 +109,11 @@ closure *transform_closure_of(const struct kt_type *type, transform_fn fn);
  * outside such a call. */
 const void *transform_moving(void);
 
+/** A block from malloc that the new version has no use for: freed when the update is committed,
+ * kept if it fails. For what a rule replaces as a whole (the pages of a pool, a table); objects
+ * that move are freed without it. NULL: nothing happens. */
+void transform_release(void *old);
+
 /** Behind XF_ASSIGN and XF_ASSERT_NULL. */
 void transform_assign(void *target, size_t target_size, const void *source, size_t source_size);
 void transform_assert_null(void *target, size_t target_size, const void *source, size_t source_size,

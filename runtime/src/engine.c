@@ -113,6 +113,7 @@ int kt_engine_begin(const struct kt_engine_config *config) {
     kt_stack_init(&e->work, sizeof(struct kt_work));
     kt_stack_init(&e->unresolved, sizeof(struct kt_unresolved));
     kt_stack_init(&e->settling, sizeof(struct kt_unresolved));
+    kt_stack_init(&e->released, sizeof(void *));
     e->regions_lo = UINTPTR_MAX;
     kt_engine_current = e;
     return 0;
@@ -326,6 +327,11 @@ void kt_engine_commit(void) {
     if (e == NULL)
         return;
     kt_forward_each(&e->forward, release_old, e);
+    void **block;
+    while ((block = kt_stack_pop(&e->released)) != NULL) {
+        e->freed_bytes += malloc_usable_size(*block);
+        free(*block);
+    }
     bool much = e->freed_bytes > (uint64_t)16 << 20 && e->heap.kind == KT_MALLOC_GLIBC;
     end(e);
     if (much)

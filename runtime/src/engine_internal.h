@@ -71,6 +71,7 @@ struct kt_engine {
     struct kt_forward forward;
     struct kt_heap heap;
     struct kt_stack work, unresolved, settling; /* settling: empty outside kt_engine_settle */
+    struct kt_stack released;                   /* void *: transform_release() */
     struct kt_journal journal;
     struct kt_typeinfo *types;
     uint32_t n_types, types_capacity;

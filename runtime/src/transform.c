@@ -301,6 +301,16 @@ void transform_assert_null(void *target, size_t target_size, const void *source,
     memset(target, 0, target_size);
 }
 
+void transform_release(void *old) {
+    struct kt_engine *e = kt_engine_current;
+    if (e == NULL || old == NULL || e->error_code != 0)
+        return;
+    void **block = kt_stack_push(&e->own, &e->released);
+    if (block == NULL)
+        return kt_engine_note_failed();
+    *block = old;
+}
+
 /* Renamings. */
 
 void transform_register_renaming(const char *old_key, const char *new_key) {

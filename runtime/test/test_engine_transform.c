@@ -3,6 +3,12 @@
  */
 #include "engine_test.h"
 
+#include <errno.h>
+#include <sys/mman.h>
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
+
 #include "transform.h"
 
 struct old_pair {
@@ -197,6 +203,37 @@ static void misuse_fails_the_update_and_nothing_else(void **state) {
     kt_engine_abandon();
 }
 
+/* A mapping of its own, if malloc is the C library's. */
+#define BIG ((size_t)4 << 20)
+
+static bool is_freed(const char *block) {
+#ifdef __SANITIZE_ADDRESS__
+    return __asan_address_is_poisoned(block) != 0;
+#else
+    uintptr_t page = ((uintptr_t)block + 4095) & ~(uintptr_t)4095;
+    return msync((void *)page, 4096, MS_ASYNC) == -1 && errno == ENOMEM;
+#endif
+}
+
+static void what_rules_release_goes_at_the_commit_only(void **state) {
+    (void)state;
+    char *block = calloc(1, BIG);
+    transform_release(block);
+    assert_false(is_freed(block));
+    begin();
+    transform_release(block);
+    transform_release(NULL);
+    kt_engine_abandon();
+    assert_false(is_freed(block));
+    begin();
+    transform_release(block);
+    finish_walk();
+    assert_false(is_freed(block));
+    kt_engine_commit();
+    if (malloc_is_glibc())
+        assert_true(is_freed(block));
+}
+
 static void renamings_last_until_the_end_of_the_update(void **state) {
     (void)state;
     char key[] = "a.c/old";
@@ -219,6 +256,7 @@ int main(void) {
         cmocka_unit_test(target_takes_the_last_arguments_strategy),
         cmocka_unit_test(assigning_copies_the_smaller_and_clears_the_rest),
         cmocka_unit_test(misuse_fails_the_update_and_nothing_else),
+        cmocka_unit_test(what_rules_release_goes_at_the_commit_only),
         cmocka_unit_test(renamings_last_until_the_end_of_the_update),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -219,9 +219,7 @@ static void *new_place(size_t size) {
 }
 annotate struct it: E_CUSTOM(new_place, 0)
 annotate struct it.data: E_ARRAY(self.n)
-annotate struct it.next: E_OPAQUE
-annotate head: E_OPAQUE
-annotate idle: E_OPAQUE
+annotate struct it: E_OPAQUE
 INIT struct it.gets: { $out = 0; }
 page -> page: {
   old_page = $in; old_chunk = $oldsym(chunk); new_chunk = old_chunk + sizeof($newtype(struct it)) - sizeof($oldtype(struct it));
