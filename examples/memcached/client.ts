@@ -62,6 +62,15 @@ export class Connection {
     });
   }
 
+  /** Takes no more of what the server sends, until `resume`. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
   /** More of a request that was begun. */
   send(text: string): void {
     this.#socket.write(text, 'latin1');

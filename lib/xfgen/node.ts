@@ -117,6 +117,8 @@ export interface View {
   isSystem(node: AggregateNode): boolean;
   /** The allocator that an `annotate` item gives to the type. */
   customOf(id: TypeId): Custom | undefined;
+  /** Does an `annotate` item say of the whole type that pointers to it are not followed? */
+  isOpaque(id: TypeId): boolean;
   /** Do `annotate` items speak of its fields? */
   isAnnotatedOutside(node: AggregateNode): boolean;
 }

@@ -450,6 +450,7 @@ export function createView(version: Version, side: Side, options: ViewOptions): 
     },
     typeNames: () => [...definitions.keys()],
     isSystem: (node) => node.type.origin.system,
+    isOpaque,
     customOf(id) {
       const custom = options.outside.types.get(complete(id))?.find((a) => a.kind === 'custom');
       return custom?.kind === 'custom' ? { allocate: custom.allocate, release: custom.release } : undefined;
