@@ -23,6 +23,13 @@ export interface SummarySource {
 const attributes = (retain: boolean): string =>
   `__attribute__((__section__("${SUMMARY_SECTION}"), __used__, ${retain ? '__retain__, ' : ''}__aligned__(8)))`;
 
+/**
+ * A name that the assembler keeps out of the symbol table: the section has no address, and who looks at symbols alone (a debugger, a
+ * profiler) would take an object there for one at the same number in the program. With LTO all units come into one assembly: a
+ * fixed name could be there twice.
+ */
+const assemblerName = (name: string, retain: boolean): string => (retain ? `__asm__(".L${name}") ` : '');
+
 /** A string literal with these bytes. */
 export function cString(bytes: Uint8Array): string {
   let out = '"';
@@ -85,7 +92,7 @@ export function summarySource(unit: Unit, plan: SlotPlan, retain: boolean): Summ
   const main = [
     ...plan.main.definitions,
     `struct ${record} { unsigned char magic[8]; unsigned int head[8]; unsigned char json[${padded.length}]; ${parts.members} } __attribute__((__aligned__(8)));`,
-    `static const struct ${record} __kt_summary ${placed} = { { ${characters(UNIT_MAGIC)} },`,
+    `static const struct ${record} __kt_summary ${assemblerName('kt_summary', retain)}${placed} = { { ${characters(UNIT_MAGIC)} },`,
     `{ ${SUMMARY_FORMAT}, (unsigned int)sizeof(struct ${record}), ${text.length}, ${crc}U, ${plan.main.expressions.length}, ${slotsAt}, (unsigned int)${parts.samplesAt}, (unsigned int)${parts.samplesSize} },`,
     `${cString(padded)},`,
     `${parts.values} };`,
@@ -100,7 +107,7 @@ export function summarySource(unit: Unit, plan: SlotPlan, retain: boolean): Summ
       [
         ...group.definitions,
         `struct ${name} { unsigned char magic[8]; unsigned int head[6]; ${own.members} } __attribute__((__aligned__(8)));`,
-        `static const struct ${name} __kt_block${group.first} ${placed} = { { ${characters(SLOT_MAGIC)} },`,
+        `static const struct ${name} __kt_block${group.first} ${assemblerName(`kt_block${group.first}`, retain)}${placed} = { { ${characters(SLOT_MAGIC)} },`,
         `{ ${SUMMARY_FORMAT}, (unsigned int)sizeof(struct ${name}), ${crc}U, ${group.first}, ${group.expressions.length}, 0 },`,
         `${own.values} };`,
       ].join('\n'),

@@ -172,6 +172,23 @@ for (const compiler of ['gcc', 'clang']) {
     assert.match(call('readelf', ['-sW', 'a.o'], directory).stdout, /FILE +LOCAL +DEFAULT +ABS a\.c/);
     assert.match(call('readelf', ['--debug-dump=info', 'a.o'], directory).stdout, /DW_AT_name *:.* a\.c$/m);
   });
+
+  testUnless(test, reason, `as ${compiler}: no symbol stands for what has no address`, () => {
+    const directory = makeDirectory(sources);
+    call(kcc, ['-O2', '-g', '-c', 'a.c'], directory, { environment: { KCC_CC: compiler } });
+    const header = /^\s*\[ *(\d+)\] \.kitsune\.types /m.exec(
+      call('readelf', ['-SW', 'a.o'], directory).stdout,
+    );
+    const symbols = call('readelf', ['-sW', 'a.o'], directory).stdout.split('\n');
+    assert.ok(symbols.some((line) => line.endsWith(' counter')));
+    const [, summary] = header ?? [];
+    // Type, binding, visibility, section: who looks up an address by symbols alone would find it there.
+    const named = symbols.filter(
+      (line) => !line.includes(' SECTION ') && line.includes(` DEFAULT   ${summary?.padStart(2)} `),
+    );
+    assert.equal(named, []);
+    assert.ok(symbols.some((line) => /OBJECT +LOCAL +DEFAULT +\d+ counter/.test(line)));
+  });
 }
 
 testUnless(
