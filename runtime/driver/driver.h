@@ -65,6 +65,12 @@ void threads_unlock(void);
 /* In a forked child: only the calling thread is left. */
 void threads_after_fork(void);
 
+/* prescan.c: see struct kt_host. */
+int prescan_start(const struct kt_extent *interests, uint32_t n, uint64_t pages, uint64_t until_ns);
+void prescan_unprotect(void);
+void prescan_await(uint64_t address);
+void prescan_end(void);
+
 /* wakers.c */
 void wakers_wake(struct kt_thread *thread);
 void wakers_wake_main(void);

@@ -53,6 +53,10 @@ __attribute__((visibility("default"))) struct kt_host kt_driver_host = {
     .thread_is_gone = threads_is_gone,
     .wake_thread = wakers_wake,
     .wake_main_thread = wakers_wake_main,
+    .prescan_start = prescan_start,
+    .prescan_unprotect = prescan_unprotect,
+    .prescan_await = prescan_await,
+    .prescan_end = prescan_end,
     .do_nothing = do_nothing,
 };
 

@@ -142,6 +142,7 @@ void stacks_run_first(void (*entry)(void *), void *argument) {
     char *block = alloca(residue + OWN_FRAME_MARGIN);
     for (size_t i = 0; i < residue + OWN_FRAME_MARGIN; i++)
         ((volatile char *)block)[i] = 0;
+    driver_state->stack_top = stacks[0].hi;
     if (!prepare(&left[2], 0, entry, argument))
         setcontext(&left[2]);
     entry(argument);
@@ -156,9 +157,11 @@ int stacks_run_on_other(void (*entry)(void *), void *argument) {
     if (error)
         return error;
     current = to;
+    driver_state->stack_top = stacks[to].hi;
     swapcontext(&left[from], &left[2]);
     /* Here only after stacks_return_to_old(). */
     current = from;
+    driver_state->stack_top = stacks[from].hi;
     return return_code;
 }
 

@@ -251,6 +251,38 @@ struct kt_thread {
  * State that outlasts versions. Written by the driver at start, then by the thread that updates,
  * except where a member says otherwise.
  */
+/*
+ * What a search of the program's memory has found that one version's runtime made before it came to
+ * its update point, and the next one's uses: see prescan.h. In a shared mapping, which no sweep
+ * looks at and no forked child has.
+ */
+enum kt_prescan_state {
+    KT_PRESCAN_RUNNING,
+    KT_PRESCAN_DONE,
+    KT_PRESCAN_FAILED, /* nothing is known */
+};
+enum kt_prescan_order { KT_PRESCAN_STAY, KT_PRESCAN_END, KT_PRESCAN_UNPROTECT };
+enum { KT_PRESCAN_INTERESTS = 3, KT_PRESCAN_RANGES = 4096 };
+struct kt_prescan {
+    uint64_t size;
+    struct kt_extent mapping; /* this structure and all that it points to */
+    int32_t pid;
+    int32_t tid;    /* of the helper; 0 when it is gone. Cleared by the kernel */
+    uint32_t order; /* enum kt_prescan_order, to the helper; a futex */
+    uint32_t state; /* enum kt_prescan_state; atomic */
+    /* Addresses that were looked for. */
+    uint32_t n_interests;
+    uint32_t n_ranges;
+    struct kt_extent interests[KT_PRESCAN_INTERESTS];
+    /* Memory that was searched, and the places of words that hold such an address, both ascending.
+     * A place with bit 0 set is that of a page that could not be read. */
+    struct kt_extent *ranges;
+    uint64_t *places;
+    uint64_t n_places, most_places;
+    uint64_t unprotected; /* writes below this address are noted no more; a futex at its low half,
+                             atomic */
+};
+
 struct kt_state {
     uint64_t size;
     struct kt_extent region; /* the mapping that holds this state and all that hangs from it */
@@ -316,6 +348,13 @@ struct kt_state {
     /* The process has no record yet under its present id and user: it writes one at its next update
      * point. Not at once, as most forked children only exec another program. */
     volatile sig_atomic_t unannounced;
+
+    /* NULL: none. Written by the one who deals with the request, and by the thread that updates. */
+    struct kt_prescan *prescan;
+    struct kt_prescan *latest_prescan; /* the driver's: this one or one that has ended, whose helper
+                                          may still be there */
+    int32_t prescan_pid;               /* the process that has them */
+    uintptr_t stack_top;               /* upper end of the stack that main runs on */
 };
 
 struct kt_host {
@@ -364,6 +403,18 @@ struct kt_host {
     void (*wake_main_thread)(void);
     /* A function that outlasts every version. */
     void (*do_nothing)(void);
+    /* Starts a search of the program's memory, of about so many pages, for addresses in `n`
+     * extents; it is kt_state.prescan then, and the process gets its signal when it has ended. 0 or
+     * -1. Both async-signal-safe. */
+    int (*prescan_start)(const struct kt_extent *interests, uint32_t n, uint64_t pages,
+                         uint64_t until_ns);
+    /* From now on the kernel is asked to note no more writes, which cost nothing then, from low
+     * addresses to high ones. */
+    void (*prescan_unprotect)(void);
+    /* Waits until that has been done for `address`. */
+    void (*prescan_await)(uint64_t address);
+    /* Ends it, and forgets what it found. */
+    void (*prescan_end)(void);
 };
 
 /*

@@ -41,7 +41,7 @@ struct kt_engine_config {
     /* The old version's function with this key (kt_type.release_key), or NULL. May be NULL if no
      * type names one. */
     void *(*resolve_old)(void *context, const char *key);
-    void *translate_context; /* of both callbacks */
+    void *translate_context; /* of all callbacks */
     /* Regions (sorted, disjoint) that the sweep leaves alone: the old image and stack, the driver's
      * state, older kept images. */
     const struct kt_range *excluded;
@@ -53,6 +53,16 @@ struct kt_engine_config {
     bool (*watch)(void *context, uintptr_t where, uintptr_t value);
     /* KT_PAIR_HAS_CODE of the pair in use: defer in-place writes. */
     bool defer_in_place_writes;
+    /* Whether memory was searched beforehand for addresses in all of these ranges. All three may be
+     * NULL. */
+    bool (*searched)(void *context, const struct kt_range *wanted, size_t n);
+    /* It is known which pages were written since: from now on writing is to cost no more than
+     * without the search; with `all`, everywhere when it returns. */
+    void (*unprotect)(void *context, bool all);
+    /* Calls `visit` for the words of [lo, hi), of pages that were not written since, in which such
+     * an address stands or may stand. */
+    void (*each_unclean)(void *context, uintptr_t lo, uintptr_t hi, void *visit_context,
+                         void (*visit)(void *visit_context, uintptr_t *words, size_t n));
 };
 
 struct kt_engine_stats {
@@ -82,6 +92,8 @@ int kt_engine_add_region(const void *old, size_t old_size, void *new_, size_t ne
                          const struct kt_span *spans, uint32_t n_spans);
 int kt_engine_drain(void);
 int kt_engine_sweep(void);
+/* The next sweeps look at all memory, whatever was searched before. */
+void kt_engine_search_all(void);
 /* The words that keep (parts of) the old image; valid until commit or abandon. At most some
  * thousands are recorded, all are counted. */
 const struct kt_kept_word *kt_engine_kept_words(size_t *n);

@@ -18,6 +18,7 @@
 #include "keys.h"
 #include "kitsune.h"
 #include "migration.h"
+#include "prescan.h"
 #include "runtime.h"
 
 enum { MAX_KEY = 4096, MORE_EXCLUDED = 32, EXCLUDED_PER_THREAD = 5 };
@@ -211,6 +212,9 @@ void kt_migration_begin(void) {
         config->defer_in_place_writes =
             migration.pair && (migration.pair->flags & KT_PAIR_HAS_CODE);
         config->watch = kt_kept_watch;
+        config->searched = kt_prescan_covers;
+        config->unprotect = kt_prescan_unprotect;
+        config->each_unclean = kt_prescan_each_unclean;
         kt_kept_begin(&config->watched);
     }
     if (!config || kt_engine_begin(config)) {
@@ -409,7 +413,10 @@ int kt_migration_audit(struct kt_failure *failure, struct kt_audit *result) {
     const struct kt_engine_stats *stats = kt_engine_stats();
     if (kt_runtime.handover->strict && stats->sweep_moved_pointers)
         return kt_fail(failure, KT_STRICT, (unsigned long long)stats->sweep_moved_pointers);
-    return kt_runtime.handover->audit ? audit(failure, result) : 0;
+    if (!kt_runtime.handover->audit)
+        return 0;
+    kt_engine_search_all();
+    return audit(failure, result);
 }
 
 void kt_migration_end(void) {

@@ -185,9 +185,9 @@ NO_SANITIZE static void look(void *context, uintptr_t *words, size_t n) {
     }
 }
 
-static void set_tests(struct sweep *s) {
+/* The ranges of interest, in `ranges`; returns how many. */
+static size_t set_tests(struct sweep *s, struct kt_range ranges[KT_SWEEP_RANGES]) {
     struct kt_engine *e = s->e;
-    struct kt_range ranges[KT_SWEEP_RANGES];
     size_t n = kt_forward_moved_ranges(&e->forward, ranges, KT_SWEEP_RANGES - 3);
     if (s->watched.hi > s->watched.lo)
         ranges[n++] = s->watched;
@@ -210,14 +210,18 @@ static void set_tests(struct sweep *s) {
             ranges[n++] = outside;
     }
     kt_sweep_set_ranges(&s->test, ranges, n);
+    return n;
 }
 
 static int sweep_all(struct kt_engine *e, uintptr_t frame) {
     struct sweep s = {.e = e, .image = e->config.old_image, .watched = e->config.watched};
     struct kt_scan scan = {.own = &e->own};
-    set_tests(&s);
+    struct kt_range wanted[KT_SWEEP_RANGES];
+    size_t n_wanted = set_tests(&s, wanted);
     if (s.test.n == 0)
         return 0;
+    scan.searched = e->config.searched != NULL &&
+                    e->config.searched(e->config.translate_context, wanted, n_wanted);
     s.meanings = kt_own_alloc(&e->own, MEANINGS * sizeof *s.meanings);
     int error = s.meanings == NULL ? -ENOMEM : kt_sweep_memory(e, frame, &scan);
     if (error != 0) {
@@ -229,7 +233,17 @@ static int sweep_all(struct kt_engine *e, uintptr_t frame) {
         return error;
     }
     e->stats.bytes_swept += scan.bytes;
+    if (e->config.unprotect != NULL && !scan.searched)
+        e->config.unprotect(e->config.translate_context, true);
     kt_scan_run(&scan, &s.test, look, &s);
+    if (scan.searched) {
+        /* Not before: the kernel would keep this thread from mapping memory meanwhile. */
+        e->config.unprotect(e->config.translate_context, false);
+        for (size_t i = 0; i < scan.n_unwritten; i++)
+            e->config.each_unclean(e->config.translate_context, scan.unwritten[i].lo,
+                                   scan.unwritten[i].hi, &s, look);
+        e->config.searched = NULL; /* what is written from here on is not noted */
+    }
     kt_scan_release(&scan);
     return e->error_code != 0 ? -ECANCELED : 0;
 }
@@ -251,6 +265,11 @@ __attribute__((noinline)) int kt_engine_sweep(void) {
     int result = sweep_all(e, (uintptr_t)__builtin_frame_address(0));
     e->stats.sweep_ns += kt_engine_clock() - start;
     return result;
+}
+
+void kt_engine_search_all(void) {
+    if (kt_engine_current != NULL)
+        kt_engine_current->config.searched = NULL;
 }
 
 bool kt_engine_in_freed(uintptr_t where) {

@@ -35,7 +35,27 @@ static inline size_t kt_sweep_clean(const struct kt_sweep_ranges *test, const ui
     return test->clean(test, words, n);
 }
 
-typedef void (*kt_sweep_visit_fn)(void *context, uintptr_t lo, uintptr_t hi);
+/* The ioctl PAGEMAP_SCAN of /proc/PID/pagemap: as in linux/fs.h, which systems before Linux 6.7
+ * have without it. */
+struct kt_page_region {
+    uint64_t start, end, categories;
+};
+struct kt_page_scan {
+    uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
+    uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
+};
+#define KT_PAGEMAP_SCAN _IOWR('f', 16, struct kt_page_scan)
+#define KT_SCAN_PROTECT ((uint64_t)1 << 0) /* writes to what matches are noted from now on */
+#define KT_SCAN_CHECK ((uint64_t)1 << 1)   /* fails if they can't be */
+#define KT_PAGE_NOTED ((uint64_t)1 << 0)   /* writes to the page are noted */
+#define KT_PAGE_WRITTEN ((uint64_t)1 << 1) /* since it was protected, or it never was */
+#define KT_PAGE_PRESENT ((uint64_t)1 << 3)
+#define KT_PAGE_SWAPPED ((uint64_t)1 << 4)
+#define KT_PAGE_BYTES ((uintptr_t)4096)
+
+/* `unwritten`: the kernel was asked to note writes to these pages (prescan.h), and there were none.
+ */
+typedef void (*kt_sweep_visit_fn)(void *context, uintptr_t lo, uintptr_t hi, bool unwritten);
 /* Calls `visit` for the present parts of [lo, hi), in order, where the kernel can list them
  * (PAGEMAP_SCAN). False if it can't; nothing was visited then. */
 bool kt_sweep_present(int pagemap, uintptr_t lo, uintptr_t hi, void *context,

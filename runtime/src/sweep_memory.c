@@ -13,7 +13,7 @@
 
 #include "sweep_scan.h"
 
-#define PAGE ((uintptr_t)4096)
+#define PAGE KT_PAGE_BYTES
 #define PAGEMAP_PIECE 8192               /* pages per read */
 #define PAGE_PRESENT ((uint64_t)3 << 62) /* present or swapped */
 
@@ -24,11 +24,11 @@ struct memory {
     size_t n_skip;
     int pagemap;
     uint64_t *entries; /* a piece of pagemap */
+    void (*add)(struct kt_scan *scan, uintptr_t lo, uintptr_t hi);
 };
 
 /* Present memory without the parts to skip. */
-static void add_present(void *context, uintptr_t lo, uintptr_t hi) {
-    struct memory *m = context;
+static void add_present(struct memory *m, uintptr_t lo, uintptr_t hi) {
     size_t at = 0, end = m->n_skip;
     while (at < end) {
         size_t mid = (at + end) / 2;
@@ -39,12 +39,19 @@ static void add_present(void *context, uintptr_t lo, uintptr_t hi) {
     }
     for (; at < m->n_skip && m->skip[at].lo < hi; at++) {
         if (m->skip[at].lo > lo)
-            kt_scan_add(m->scan, lo, m->skip[at].lo);
+            m->add(m->scan, lo, m->skip[at].lo);
         lo = m->skip[at].hi;
         if (lo >= hi)
             return;
     }
-    kt_scan_add(m->scan, lo, hi);
+    m->add(m->scan, lo, hi);
+}
+
+static void add_listed(void *context, uintptr_t lo, uintptr_t hi, bool unwritten) {
+    struct memory *m = context;
+    m->add = unwritten && m->scan->searched ? kt_scan_add_unwritten : kt_scan_add;
+    add_present(m, lo, hi);
+    m->add = kt_scan_add;
 }
 
 static void add_mapping(struct memory *m, uintptr_t lo, uintptr_t hi) {
@@ -52,7 +59,7 @@ static void add_mapping(struct memory *m, uintptr_t lo, uintptr_t hi) {
     for (size_t i = 0; i < m->n_skip; i++)
         if (m->skip[i].lo <= lo && m->skip[i].hi >= hi)
             return;
-    if (kt_sweep_present(m->pagemap, lo, hi, m, add_present))
+    if (kt_sweep_present(m->pagemap, lo, hi, m, add_listed))
         return;
     uintptr_t start = lo;
     for (uintptr_t at = lo; at < hi;) {
@@ -77,6 +84,13 @@ static void add_mapping(struct memory *m, uintptr_t lo, uintptr_t hi) {
     }
     if (start < hi)
         add_present(m, start, hi);
+}
+
+static void add_mappings(struct memory *m, const struct kt_maps *maps) {
+    const uint32_t wanted = KT_MAP_READ | KT_MAP_WRITE | KT_MAP_PRIVATE;
+    for (size_t i = 0; i < maps->n; i++)
+        if ((maps->list[i].flags & (wanted | KT_MAP_DEVICE)) == wanted)
+            add_mapping(m, maps->list[i].lo, maps->list[i].hi);
 }
 
 /* What is not to be looked at. */
@@ -136,7 +150,7 @@ static bool collect_skip(struct memory *m, const struct kt_maps *maps, uintptr_t
 }
 
 int kt_sweep_memory(struct kt_engine *e, uintptr_t frame, struct kt_scan *scan) {
-    struct memory m = {.e = e, .scan = scan, .pagemap = -1};
+    struct memory m = {.e = e, .scan = scan, .pagemap = -1, .add = kt_scan_add};
     struct kt_maps maps;
     m.entries = kt_own_alloc(&e->own, PAGEMAP_PIECE * sizeof *m.entries);
     int error = m.entries == NULL ? -ENOMEM : kt_maps_read(&e->own, &maps);
@@ -146,10 +160,14 @@ int kt_sweep_memory(struct kt_engine *e, uintptr_t frame, struct kt_scan *scan) 
     if (!collect_skip(&m, &maps, frame))
         return -ENOMEM;
     m.pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-    const uint32_t wanted = KT_MAP_READ | KT_MAP_WRITE | KT_MAP_PRIVATE;
-    for (size_t i = 0; i < maps.n; i++)
-        if ((maps.list[i].flags & (wanted | KT_MAP_DEVICE)) == wanted)
-            add_mapping(&m, maps.list[i].lo, maps.list[i].hi);
+    add_mappings(&m, &maps);
+    /* Pages here and there take longer than as many in a row. */
+    if (scan->searched && scan->bytes > scan->unwritten_bytes / 2) {
+        scan->searched = false;
+        scan->n = scan->n_unwritten = 0;
+        scan->bytes = 0;
+        add_mappings(&m, &maps);
+    }
     if (m.pagemap >= 0)
         close(m.pagemap);
     return scan->no_memory ? -ENOMEM : 0;

@@ -33,24 +33,42 @@ struct kt_piece {
     uint64_t hits[BLOCKS / 64]; /* a bit per block */
 };
 
+/* A larger table with the same contents; `capacity` in records. */
+static void *grow(struct kt_scan *scan, void *table, size_t *capacity, size_t record) {
+    size_t size = *capacity * record, larger = size != 0 ? 2 * size : 1 << 16;
+    void *more = kt_own_map(scan->own, larger);
+    if (more == NULL) {
+        scan->no_memory = true;
+        return table;
+    }
+    if (size != 0) {
+        memcpy(more, table, size);
+        kt_own_unmap(scan->own, table, size);
+    }
+    *capacity = larger / record;
+    return more;
+}
+
+void kt_scan_add_unwritten(struct kt_scan *scan, uintptr_t lo, uintptr_t hi) {
+    if (scan->n_unwritten == scan->unwritten_capacity) {
+        scan->unwritten =
+            grow(scan, scan->unwritten, &scan->unwritten_capacity, sizeof *scan->unwritten);
+        if (scan->no_memory)
+            return;
+    }
+    scan->unwritten[scan->n_unwritten++] = (struct kt_range){lo, hi};
+    scan->unwritten_bytes += hi - lo;
+}
+
 void kt_scan_add(struct kt_scan *scan, uintptr_t lo, uintptr_t hi) {
     lo = (lo + 7) & ~(uintptr_t)7;
     hi &= ~(uintptr_t)7;
     for (uintptr_t end; lo < hi; lo = end) {
         end = hi - lo > PIECE_BYTES ? lo + PIECE_BYTES : hi;
         if (scan->n == scan->capacity) {
-            size_t size = scan->capacity * sizeof *scan->pieces;
-            struct kt_piece *more = kt_own_map(scan->own, size != 0 ? 2 * size : 1 << 16);
-            if (more == NULL) {
-                scan->no_memory = true;
+            scan->pieces = grow(scan, scan->pieces, &scan->capacity, sizeof *scan->pieces);
+            if (scan->no_memory)
                 return;
-            }
-            if (size != 0) {
-                memcpy(more, scan->pieces, size);
-                kt_own_unmap(scan->own, scan->pieces, size);
-            }
-            scan->pieces = more;
-            scan->capacity = (size != 0 ? 2 * size : 1 << 16) / sizeof *more;
         }
         struct kt_piece *p = &scan->pieces[scan->n++];
         p->lo = lo;
@@ -186,4 +204,8 @@ void kt_scan_release(struct kt_scan *scan) {
     if (scan->pieces != NULL)
         kt_own_unmap(scan->own, scan->pieces, scan->capacity * sizeof *scan->pieces);
     scan->pieces = NULL;
+    if (scan->unwritten != NULL)
+        kt_own_unmap(scan->own, scan->unwritten,
+                     scan->unwritten_capacity * sizeof *scan->unwritten);
+    scan->unwritten = NULL;
 }

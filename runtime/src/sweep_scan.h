@@ -17,10 +17,18 @@ struct kt_scan {
     size_t n, capacity;
     uint64_t bytes;
     bool no_memory;
+    /* Pages that were not written since memory was searched (kt_engine_config.searched): only what
+     * was found in them is to be looked at. */
+    bool searched;
+    struct kt_range *unwritten;
+    size_t n_unwritten, unwritten_capacity;
+    uint64_t unwritten_bytes;
 };
 
 /* Adds [lo, hi), memory that can be read. */
 void kt_scan_add(struct kt_scan *scan, uintptr_t lo, uintptr_t hi);
+
+void kt_scan_add_unwritten(struct kt_scan *scan, uintptr_t lo, uintptr_t hi);
 
 typedef void (*kt_scan_visit_fn)(void *context, uintptr_t *words, size_t n);
 /* Calls `visit`, in this thread, for each block of at most KT_SWEEP_BLOCK words in which one may

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "engine_maps.h"
+#include "prescan.h"
 #include "runtime.h"
 
 /* The first wake-up reaches nearly all; a pause between the next ones leaves them time to come. */
@@ -128,7 +129,7 @@ static int stop_threads(struct kt_update *u) {
 
 static bool is_known(long tid) {
     const struct kt_state *s = kt_runtime.state;
-    if (tid == __atomic_load_n(&s->waker_tid, __ATOMIC_SEQ_CST))
+    if (tid == __atomic_load_n(&s->waker_tid, __ATOMIC_SEQ_CST) || tid == kt_prescan_helper())
         return true;
     for (const struct kt_thread *t = s->threads; t; t = t->next)
         if (__atomic_load_n(&t->tid, __ATOMIC_SEQ_CST) == tid && state_of(t) != KT_THREAD_FREE)

@@ -3,7 +3,9 @@
  *
  * The handler checks the request and raises the flag. Calls that block return EINTR; one that began
  * just after the program's last test is interrupted by a timer that is re-armed until the update
- * point is reached or the request has ended. A signal without a valid request does nothing. While
+ * point is reached or the request has ended. In a program with much memory the request first has
+ * that memory searched (prescan.h) and is pending when that is done. A signal without a valid
+ * request does nothing. While
  * an update is under way the handler does nothing: doupd sees the file PID.active.
  */
 #define _GNU_SOURCE
@@ -17,6 +19,7 @@
 #include <unistd.h>
 
 #include "kitsune.h"
+#include "prescan.h"
 #include "runtime.h"
 
 enum { FIRST_WAKE_MS = 5, SLOW_WAKE_MS = 50, SLOW_AFTER_MS = 1000 };
@@ -25,6 +28,7 @@ enum { FIRST_WAKE_MS = 5, SLOW_WAKE_MS = 50, SLOW_AFTER_MS = 1000 };
  * that updates. */
 static struct kt_request waiting;
 static volatile sig_atomic_t is_waiting;
+static volatile sig_atomic_t is_preparing; /* it waits when the search of memory has ended */
 static uint64_t waiting_since_ns;
 
 uint64_t kt_now_ns(void) {
@@ -81,6 +85,7 @@ void kt_refresh_attention(void) {
 
 static void stop_waiting(void) {
     is_waiting = 0;
+    is_preparing = 0;
     stop_waking();
     kt_refresh_attention();
 }
@@ -99,16 +104,37 @@ static bool meant_for_this_process(const struct kt_request *r) {
     return !r->start_time || r->start_time == kt_process_start_time((long)getpid());
 }
 
+/* An update of code alone, as far as can be told before the new version is looked at: the search
+ * beforehand is of use for no other. */
+static bool has_transformer(const struct kt_request *r) {
+    static char path[2 * PATH_MAX]; /* one handler at a time */
+    if (r->transformer[0])
+        return true;
+    strcpy(path, r->path);
+    strcat(path, ".kitsune/");
+    strcat(path, kt_runtime.self->build_id);
+    strcat(path, ".so");
+    return access(path, F_OK) == 0;
+}
+
+/* Until when memory may be searched: half of the time that the request has. */
+static uint64_t prepared_by(const struct kt_request *r) {
+    const uint64_t longest = UINT64_C(10000000000);
+    uint64_t now = kt_now_ns(), left = r->deadline_ns > now ? r->deadline_ns - now : 0;
+    return now + (r->deadline_ns && left / 2 < longest ? left / 2 : longest);
+}
+
 static void handle(siginfo_t *info) {
     static struct kt_request incoming; /* one handler at a time */
     char room[64];
     const char *wrong = kt_request_read(&incoming, kt_request_directory(room), ".request");
     bool valid = !wrong && !expired(&incoming) && meant_for_this_process(&incoming);
     if (!valid) {
-        if (is_waiting) {
+        if (is_waiting || is_preparing) {
             if (!wrong)
                 remove_file(incoming.directory, ".request");
             stop_waiting(); /* withdrawn, or out of time */
+            kt_prescan_end();
             show_pending(kt_runtime.state->self_requested);
         }
         if (kt_runtime.state->self_requested && kt_is_threaded()) {
@@ -117,10 +143,18 @@ static void handle(siginfo_t *info) {
         }
         return;
     }
-    if (!is_waiting || strcmp(incoming.nonce, waiting.nonce)) {
+    bool is_new = (!is_waiting && !is_preparing) || strcmp(incoming.nonce, waiting.nonce);
+    if (is_new) {
         if (info && info->si_code == SI_TIMER)
             return; /* a late tick: the request's own signal is to come */
         memcpy(&waiting, &incoming, sizeof waiting);
+        is_waiting = 0;
+        is_preparing = !has_transformer(&waiting) && kt_prescan_start(prepared_by(&waiting));
+    }
+    if (is_preparing && kt_prescan_is_running())
+        return; /* it sends the signal when it ends */
+    if (is_preparing || is_new) {
+        is_preparing = 0;
         waiting_since_ns = kt_now_ns();
         is_waiting = 1;
         kt_refresh_attention();
@@ -174,7 +208,9 @@ static void let_go(const sigset_t *before) {
 void kt_on_fork_child(void) {
     /* The request is the parent's. */
     is_waiting = 0;
+    is_preparing = 0;
     visitors = 0;
+    kt_prescan_forget();
     kt_refresh_attention();
     /* The eventfd is shared with the parent: draining it here would hide the parent's request from
      * it. */
@@ -233,13 +269,16 @@ int kt_request_take(struct kt_request *request, struct kt_failure *failure) {
         taken = take_from_program(request, failure);
     stop_waiting();
     /* One that was taken is pending until it is finished: other threads wait for the descriptor. */
-    if (!taken)
+    if (!taken) {
         show_pending(false);
+        kt_prescan_end();
+    }
     let_go(&before);
     return taken;
 }
 
 void kt_request_finish(const char *directory, const char *nonce) {
+    kt_prescan_end();
     show_pending(kt_request_pending());
     if (directory[0] && nonce[0])
         remove_file(directory, ".active");
@@ -250,10 +289,11 @@ KT_PUBLIC void kitsune_clear_request(void) {
         return;
     sigset_t before;
     hold(&before);
-    if (is_waiting)
+    if (is_waiting || is_preparing)
         remove_file(waiting.directory, ".request");
     kt_runtime.state->self_requested = 0;
     stop_waiting();
+    kt_prescan_end();
     show_pending(false);
     let_go(&before);
 }
