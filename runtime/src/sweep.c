@@ -185,6 +185,33 @@ NO_SANITIZE static void look(void *context, uintptr_t *words, size_t n) {
     }
 }
 
+/* Noted locals: those of a stack make one range, and those of stacks that get none of their own the
+ * nearest. A range that spanned several would let the search find what lies between them. */
+static size_t add_local(struct kt_range *ranges, size_t first, size_t n, uintptr_t lo,
+                        uintptr_t hi) {
+    const uintptr_t near = (uintptr_t)1 << 20;
+    uintptr_t least = UINTPTR_MAX;
+    size_t nearest = n;
+    for (size_t i = first; i < n; i++) {
+        uintptr_t distance = lo > ranges[i].hi   ? lo - ranges[i].hi
+                             : ranges[i].lo > hi ? ranges[i].lo - hi
+                                                 : 0;
+        if (distance < least) {
+            least = distance;
+            nearest = i;
+        }
+    }
+    if (least > near && n < KT_SWEEP_RANGES) {
+        ranges[n] = (struct kt_range){lo, hi};
+        return n + 1;
+    }
+    if (lo < ranges[nearest].lo)
+        ranges[nearest].lo = lo;
+    if (hi > ranges[nearest].hi)
+        ranges[nearest].hi = hi;
+    return n;
+}
+
 /* The ranges of interest, in `ranges`; returns how many. */
 static size_t set_tests(struct sweep *s, struct kt_range ranges[KT_SWEEP_RANGES]) {
     struct kt_engine *e = s->e;
@@ -193,21 +220,11 @@ static size_t set_tests(struct sweep *s, struct kt_range ranges[KT_SWEEP_RANGES]
         ranges[n++] = s->watched;
     if (s->image.hi > s->image.lo)
         ranges[n++] = s->image;
-    /* Noted locals, on the old stack. */
-    if (e->regions_lo < e->regions_hi &&
-        (e->regions_lo < s->image.lo || e->regions_hi > s->image.hi)) {
-        struct kt_range outside = {UINTPTR_MAX, 0};
-        for (size_t i = 0; i < e->n_regions; i++) {
-            const struct kt_region *region = &e->regions[i];
-            if (region->old >= s->image.lo && region->old + region->old_size <= s->image.hi)
-                continue;
-            if (region->old < outside.lo)
-                outside.lo = region->old;
-            if (region->old + region->old_size > outside.hi)
-                outside.hi = region->old + region->old_size;
-        }
-        if (outside.lo < outside.hi)
-            ranges[n++] = outside;
+    size_t first = n;
+    for (size_t i = 0; i < e->n_regions; i++) {
+        const struct kt_region *region = &e->regions[i];
+        if (region->old < s->image.lo || region->old + region->old_size > s->image.hi)
+            n = add_local(ranges, first, n, region->old, region->old + region->old_size);
     }
     kt_sweep_set_ranges(&s->test, ranges, n);
     return n;
