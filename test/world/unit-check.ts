@@ -5,13 +5,14 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { execa } from 'execa';
-import { readUnits } from '../../lib/model/version.js';
+import { readUnits, summaryContent } from '../../lib/model/version.js';
 import { type CodeComparison, compareCode } from './compare-code.js';
 import { compareShapes, type ShapeComparison } from './compare-shapes.js';
 import { debugInfoOf } from './dwarf.js';
 import { shapesOfDebugInfo } from './dwarf-shapes.js';
 import { kcc } from './places.js';
 import type { CompiledFile } from './recorder.js';
+import type { Shapes } from './shapes.js';
 import { shapesOfUnit } from './summary-shapes.js';
 
 /** What both compilers say, if it differs. */
@@ -83,6 +84,12 @@ function compareLines(compiler: string, ours: string): DiagnosticsComparison {
   };
 }
 
+/** What kcc extracted. A file in which the preprocessor leaves nothing has no summary, and nothing is extracted. */
+function shapesOf(object: string, directory: string): Shapes {
+  if (summaryContent(readFileSync(object), object).content.length === 0) return { variables: [], types: [] };
+  return shapesOfUnit(readUnits(object).units[0]!, directory);
+}
+
 /** Checks a file of the project in `tree`; temporary files go to `scratch`. */
 export async function checkUnit(
   file: CompiledFile,
@@ -140,12 +147,11 @@ export async function checkUnit(
       const withDebug = await compile('gcc', ['-w', '-O0', '-g', '-fno-eliminate-unused-debug-types'], debug);
       if (withDebug.status !== 0) return { file, broken: withDebug.stderr, diagnostics, warnings };
       code = compareCode(plain, ours, debug);
-      const unit = readUnits(ours).units[0]!;
       const isProject = (path: string): boolean =>
         !relative(tree, path).startsWith('..') && !path.includes('<');
       shapes = compareShapes(
         shapesOfDebugInfo(await debugInfoOf(debug)),
-        shapesOfUnit(unit, file.directory),
+        shapesOf(ours, file.directory),
         isProject,
         `${wrapped.stderr}\n${readFileSync(log, 'utf8')}`,
       );
