@@ -73,7 +73,7 @@ export function planSlots(input: SlotInput): SlotPlan {
     return false;
   };
 
-  const fill = (group: SlotGroup): ((id: TypeId, name: string, sized: boolean) => void) => {
+  const fill = (group: SlotGroup) => {
     const slot = (...expressions: string[]): number => {
       const at = group.first + group.expressions.length;
       group.expressions.push(...expressions);
@@ -81,6 +81,10 @@ export function planSlots(input: SlotInput): SlotPlan {
     };
     const layout = (id: TypeId, name: string): void => {
       fills.push(['L', id, slot(`sizeof(${name})`, `__alignof__(${name})`)]);
+    };
+    const values = (id: TypeId, enumerators: readonly { readonly name: string }[]): void => {
+      const negative = enumerators.map((e) => `${e.name} < 0`).join(' || ') || '0';
+      fills.push(['E', id, slot(negative, ...enumerators.map((e) => e.name))]);
     };
     const visit = (id: TypeId, name: string, sized: boolean): void => {
       if (done.has(id)) return;
@@ -117,8 +121,7 @@ export function planSlots(input: SlotInput): SlotPlan {
         case 'enum': {
           if (!type.enumerators) return;
           layout(id, type.enumerators.length > 0 ? name : 'int');
-          const negative = type.enumerators.map((e) => `${e.name} < 0`).join(' || ') || '0';
-          fills.push(['E', id, slot(negative, ...type.enumerators.map((e) => e.name))]);
+          values(id, type.enumerators);
           return;
         }
         case 'struct':
@@ -176,7 +179,7 @@ export function planSlots(input: SlotInput): SlotPlan {
         }
       });
     };
-    return visit;
+    return { visit, values };
   };
 
   const emptyGroup = (first: number): SlotGroup => ({
@@ -186,7 +189,7 @@ export function planSlots(input: SlotInput): SlotPlan {
     sampleSets: [],
   });
   const visitRoots = (group: SlotGroup, roots: readonly SlotRoot[]): void => {
-    const visit = fill(group);
+    const { visit } = fill(group);
     for (const root of roots) {
       if (!root.incomplete && !hasVariableLength(root.type)) {
         const s = group.first + group.expressions.length;
@@ -198,12 +201,20 @@ export function planSlots(input: SlotInput): SlotPlan {
     }
   };
   const main = emptyGroup(0);
-  const visit = fill(main);
+  const { visit, values } = fill(main);
   types.forEach((_, id) => {
     const name = fileName(id);
     if (name !== undefined) visit(id, name, false);
   });
   visitRoots(main, input.fileRoots);
+  // Enumerations that only give names to numbers, which lengths in annotations may use: no object has such a type, and nothing can
+  // say how large one would be.
+  types.forEach((type, id) => {
+    if (type.kind !== 'enum' || done.has(id) || input.local.has(id) || type.origin.system) return;
+    if (type.enumerators === undefined || type.enumerators.length === 0) return;
+    done.add(id);
+    values(id, type.enumerators);
+  });
   const groups = new Map<number, SlotGroup>();
   const blocks: SlotBlock[] = [];
   let next = main.expressions.length;

@@ -277,6 +277,20 @@ int check(void) { return !(vals[0]->u.i == 55 && vals[1]->u.p->v == 9 && vals[1]
 INIT struct n.w: { $out = 2; }`,
 );
 migrates(
+  'lengths may be constants of enumerations that no object has the type of',
+  `
+enum { N = 3, REST = N + 1, NEGATIVE = -5 }; enum { ALL = sizeof(long) };
+struct e { int v; }; struct h { struct e * E_PTRARRAY(REST + NEGATIVE + 4) first; struct e * E_PTRARRAY(ALL) all; } h;
+void build(void) { h.first = calloc(3, sizeof(struct e)); h.all = calloc(8, sizeof(struct e)); for (int i = 0; i < 8; i++) { h.all[i].v = i; if (i < 3) h.first[i].v = i; } }
+`,
+  `
+enum { N = 3, REST = N + 1, NEGATIVE = -5 }; enum { ALL = sizeof(long) };
+struct e { int w; int v; }; struct h { struct e * E_PTRARRAY(REST + NEGATIVE + 4) first; struct e * E_PTRARRAY(ALL) all; } h;
+int check(void) { for (int i = 0; i < 8; i++) if (h.all[i].v != i || h.all[i].w != 6 || (i < 3 && (h.first[i].v != i || h.first[i].w != 6))) return 1; return 0; }
+`,
+  'INIT struct e.w: { $out = 6; }',
+);
+migrates(
   'cycles and shared objects stay what they were',
   `
 struct a; struct b { struct a *back; int k; }; struct a { struct b *b; struct b *b2; int x; }; struct a *root; struct b *other;
