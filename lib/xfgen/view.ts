@@ -453,7 +453,7 @@ export function createView(version: Version, side: Side, options: ViewOptions): 
     isOpaque,
     customOf(id) {
       const custom = options.outside.types.get(complete(id))?.find((a) => a.kind === 'custom');
-      return custom?.kind === 'custom' ? { allocate: custom.allocate, release: custom.release } : undefined;
+      return custom?.kind === 'custom' ? custom : undefined;
     },
     isAnnotatedOutside: (node) => annotatedOutside.has(node.id),
   };

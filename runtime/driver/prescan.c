@@ -39,7 +39,7 @@
 
 #if defined(SYS_userfaultfd) && defined(SYS_close_range)
 
-/* As in linux/userfaultfd.h and linux/fs.h, which older systems have without these. */
+/* As in linux/userfaultfd.h, which older systems have without these. */
 struct uffd_api {
     uint64_t api, features, ioctls;
 };
@@ -94,26 +94,32 @@ static bool open_descriptors(struct helper *h) {
            kt_syscall3(SYS_ioctl, h->uffd, (long)UFFD_API_CALL, (long)&api) >= 0;
 }
 
+/* One call of PAGEMAP_SCAN, from scan->start on, which moves up: the number of regions, or -1. */
+static long next_regions(const struct helper *h, struct kt_page_scan *scan) {
+    long n = kt_syscall3(SYS_ioctl, h->pagemap, (long)KT_PAGEMAP_SCAN, (long)scan);
+    if (n < 0 || scan->walk_end <= scan->start)
+        return -1;
+    scan->start = scan->walk_end;
+    return n;
+}
+
 /* Asks the kernel to note writes to the range from now on. */
 static bool protect(const struct helper *h, uint64_t lo, uint64_t hi) {
     struct uffd_register range = {lo, hi - lo, UFFD_REGISTER_MODE_WP, 0};
     if (kt_syscall3(SYS_ioctl, h->uffd, (long)UFFD_REGISTER_CALL, (long)&range) < 0)
         return false;
+    struct kt_page_region regions[16];
     struct kt_page_scan scan = {.size = sizeof scan,
                                 .flags = KT_SCAN_PROTECT | KT_SCAN_CHECK,
                                 .start = lo,
                                 .end = hi,
+                                .vec = (uint64_t)(uintptr_t)regions,
+                                .vec_len = sizeof regions / sizeof *regions,
                                 .category_mask = KT_PAGE_WRITTEN,
                                 .return_mask = KT_PAGE_WRITTEN};
-    struct kt_page_region regions[16];
-    scan.vec = (uint64_t)(uintptr_t)regions;
-    scan.vec_len = sizeof regions / sizeof *regions;
-    while (scan.start < hi) {
-        if (kt_syscall3(SYS_ioctl, h->pagemap, (long)KT_PAGEMAP_SCAN, (long)&scan) < 0 ||
-            scan.walk_end <= scan.start)
+    while (scan.start < hi)
+        if (next_regions(h, &scan) < 0)
             return false;
-        scan.start = scan.walk_end;
-    }
     return true;
 }
 
@@ -239,7 +245,7 @@ static bool search(struct helper *h, uint64_t lo, uint64_t hi) {
     return true;
 }
 
-static bool search_range(struct helper *h, struct kt_extent *range) {
+static bool search_range(struct helper *h, const struct kt_extent *range) {
     struct kt_page_region regions[64];
     struct kt_page_scan scan = {.size = sizeof scan,
                                 .start = range->lo,
@@ -249,13 +255,12 @@ static bool search_range(struct helper *h, struct kt_extent *range) {
                                 .category_anyof_mask = KT_PAGE_PRESENT | KT_PAGE_SWAPPED,
                                 .return_mask = KT_PAGE_PRESENT | KT_PAGE_SWAPPED};
     while (scan.start < range->hi) {
-        long n = kt_syscall3(SYS_ioctl, h->pagemap, (long)KT_PAGEMAP_SCAN, (long)&scan);
-        if (n < 0 || scan.walk_end <= scan.start)
+        long n = next_regions(h, &scan);
+        if (n < 0)
             return false;
         for (long i = 0; i < n; i++)
             if (!search(h, regions[i].start, regions[i].end))
                 return false;
-        scan.start = scan.walk_end;
     }
     return true;
 }

@@ -248,10 +248,6 @@ struct kt_thread {
 };
 
 /*
- * State that outlasts versions. Written by the driver at start, then by the thread that updates,
- * except where a member says otherwise.
- */
-/*
  * What a search of the program's memory has found that one version's runtime made before it came to
  * its update point, and the next one's uses: see prescan.h. In a shared mapping, which no sweep
  * looks at and no forked child has.
@@ -283,6 +279,10 @@ struct kt_prescan {
                              atomic */
 };
 
+/*
+ * State that outlasts versions. Written by the driver at start, then by the thread that updates,
+ * except where a member says otherwise.
+ */
 struct kt_state {
     uint64_t size;
     struct kt_extent region; /* the mapping that holds this state and all that hangs from it */

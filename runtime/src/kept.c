@@ -80,22 +80,31 @@ struct kt_extent kt_kept_own_memory(void) {
     return (struct kt_extent){(uintptr_t)&watched, (uintptr_t)(&watched + 1)};
 }
 
-void kt_kept_begin(struct kt_range *all) {
+struct kt_range kt_kept_span(void) {
     const struct kt_state *s = kt_runtime.state;
-    *all = (struct kt_range){UINTPTR_MAX, 0};
+    struct kt_range all = {UINTPTR_MAX, 0};
+    for (uint32_t i = 0; i < s->n_kept; i++) {
+        if (s->kept[i].lo < all.lo)
+            all.lo = s->kept[i].lo;
+        if (s->kept[i].hi > all.hi)
+            all.hi = s->kept[i].hi;
+    }
+    if (!all.hi)
+        all.lo = 0;
+    return all;
+}
+
+void kt_kept_begin(struct kt_range *all) {
+    *all = kt_kept_span();
     memset(watched.hit, 0, sizeof watched.hit);
     watched.transformer = part_of_program(kt_runtime.handover->transformer_handle);
     watched.transformer_hit = false;
-    if (watched.transformer.hi)
-        *all = (struct kt_range){watched.transformer.lo, watched.transformer.hi};
-    for (uint32_t i = 0; i < s->n_kept; i++) {
-        if (s->kept[i].lo < all->lo)
-            all->lo = s->kept[i].lo;
-        if (s->kept[i].hi > all->hi)
-            all->hi = s->kept[i].hi;
-    }
-    if (!all->hi)
-        all->lo = 0;
+    if (!watched.transformer.hi)
+        return;
+    if (!all->hi || watched.transformer.lo < all->lo)
+        all->lo = watched.transformer.lo;
+    if (watched.transformer.hi > all->hi)
+        all->hi = watched.transformer.hi;
 }
 
 static bool within(const struct kt_kept_range *r, uintptr_t value) {

@@ -23,6 +23,8 @@ void kt_migration_end(void);
 /* Memory kept from earlier updates: kept.c. */
 /* The range that holds all of it and the transformer library in use; empty if there is none. */
 void kt_kept_begin(struct kt_range *all);
+/* What spans all that earlier updates have kept; hi is 0 if there is nothing. */
+struct kt_range kt_kept_span(void);
 /* Where it notes what is watched: not to be swept. */
 struct kt_extent kt_kept_own_memory(void);
 bool kt_kept_watch(void *context, uintptr_t where, uintptr_t value);

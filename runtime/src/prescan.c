@@ -8,59 +8,36 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
+#include "migration.h"
 #include "runtime.h"
 #include "sweep.h"
 
 #define PAGE ((uint64_t)KT_PAGE_BYTES)
 
-static long read_file(const char *path, char *text, size_t size) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    long n = fd < 0 ? -1 : read(fd, text, size - 1);
-    if (fd >= 0)
-        close(fd);
-    text[n > 0 ? n : 0] = '\0';
-    return n;
-}
-
 /* Of the program's own resident memory; 0 if it can't be told. `pages`: of its address space. */
 static uint64_t own_memory(uint64_t *pages) {
-    char text[256];
+    char text[256], *p;
     uint64_t resident, shared;
-    if (read_file("/proc/self/statm", text, sizeof text) <= 0)
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    if (n <= 0)
         return 0;
-    char *p;
+    text[n] = '\0';
     *pages = strtoul(text, &p, 10);
     resident = strtoul(p, &p, 10);
     shared = strtoul(p, &p, 10);
     return resident > shared ? (resident - shared) * PAGE : 0;
 }
 
-static bool is_filtered(void) {
-    char text[4096];
-    read_file("/proc/self/status", text, sizeof text);
-    return strstr(text, "\nSeccomp:\t0") == NULL;
-}
-
-/* Sanitizers follow each thread from its start on, and their shadow is no memory of the program. */
-void __tsan_init(void) __attribute__((weak));
-void __asan_init(void) __attribute__((weak));
-void __msan_init(void) __attribute__((weak));
-
 /* What an update of code alone searches for: the version, and what earlier ones left. */
 static uint32_t interests_of(struct kt_extent interests[2]) {
-    const struct kt_state *s = kt_runtime.state;
-    struct kt_extent kept = {UINTPTR_MAX, 0};
+    struct kt_range kept = kt_kept_span();
     interests[0] = kt_runtime.self->image;
-    for (uint32_t i = 0; i < s->n_kept; i++) {
-        if (s->kept[i].lo < kept.lo)
-            kept.lo = s->kept[i].lo;
-        if (s->kept[i].hi > kept.hi)
-            kept.hi = s->kept[i].hi;
-    }
-    interests[1] = kept;
+    interests[1] = (struct kt_extent){kept.lo, kept.hi};
     return kept.hi != 0 ? 2 : 1;
 }
 
@@ -72,32 +49,22 @@ bool kt_prescan_start(uint64_t until_ns) {
     if (host->size < sizeof *host || kt_runtime.state->size < sizeof *kt_runtime.state)
         return false; /* an earlier driver */
     kt_prescan_end();
-    bool started = __tsan_init == NULL && __asan_init == NULL && __msan_init == NULL &&
-                   own_memory(&pages) >= KT_PRESCAN_LEAST && !is_filtered() &&
+    bool started = own_memory(&pages) >= KT_PRESCAN_LEAST && kt_may_clone() &&
                    host->prescan_start(interests, interests_of(interests), pages, until_ns) == 0;
     errno = saved;
     return started;
 }
 
-/* A child that was made without a handler has the pointer, but not the mapping. */
-static bool is_own(const struct kt_state *s) {
-    return s != NULL && s->size >= sizeof *s && s->prescan_pid == (int32_t)getpid();
-}
-
+/* NULL also in a child that was made without a handler: it has the pointer, but not the mapping. */
 static struct kt_prescan *present(void) {
     const struct kt_state *s = kt_runtime.state;
-    return is_own(s) ? s->prescan : NULL;
+    bool own = s != NULL && s->size >= sizeof *s && s->prescan_pid == (int32_t)getpid();
+    return own ? s->prescan : NULL;
 }
 
 bool kt_prescan_is_running(void) {
     const struct kt_prescan *p = present();
     return p != NULL && __atomic_load_n(&p->state, __ATOMIC_ACQUIRE) == KT_PRESCAN_RUNNING;
-}
-
-long kt_prescan_helper(void) {
-    const struct kt_state *s = kt_runtime.state;
-    const struct kt_prescan *p = is_own(s) ? s->latest_prescan : NULL;
-    return p != NULL ? __atomic_load_n(&p->tid, __ATOMIC_ACQUIRE) : 0;
 }
 
 void kt_prescan_end(void) {

@@ -32,8 +32,6 @@ bool kt_prescan_start(uint64_t until_ns);
 bool kt_prescan_is_running(void);
 /* Ends the search, also one that is under way, and forgets what it found. Async-signal-safe. */
 void kt_prescan_end(void);
-/* The helper's thread id; 0: none. */
-long kt_prescan_helper(void);
 /* In a forked child: the search is the parent's. */
 void kt_prescan_forget(void);
 /* For kt_engine_config. */

@@ -7,6 +7,9 @@
 
 #include "engine_internal.h"
 
+/* Whether a thread of which libc knows nothing may be made with clone(). Async-signal-safe. */
+bool kt_may_clone(void);
+
 #define KT_SWEEP_RANGES 5
 #define KT_SWEEP_BLOCK 64 /* words */
 

@@ -24,11 +24,18 @@ struct memory {
     size_t n_skip;
     int pagemap;
     uint64_t *entries; /* a piece of pagemap */
-    void (*add)(struct kt_scan *scan, uintptr_t lo, uintptr_t hi);
 };
 
+static void add(struct memory *m, uintptr_t lo, uintptr_t hi, bool unwritten) {
+    if (unwritten && m->scan->searched)
+        kt_scan_add_unwritten(m->scan, lo, hi);
+    else
+        kt_scan_add(m->scan, lo, hi);
+}
+
 /* Present memory without the parts to skip. */
-static void add_present(struct memory *m, uintptr_t lo, uintptr_t hi) {
+static void add_present(void *context, uintptr_t lo, uintptr_t hi, bool unwritten) {
+    struct memory *m = context;
     size_t at = 0, end = m->n_skip;
     while (at < end) {
         size_t mid = (at + end) / 2;
@@ -39,19 +46,12 @@ static void add_present(struct memory *m, uintptr_t lo, uintptr_t hi) {
     }
     for (; at < m->n_skip && m->skip[at].lo < hi; at++) {
         if (m->skip[at].lo > lo)
-            m->add(m->scan, lo, m->skip[at].lo);
+            add(m, lo, m->skip[at].lo, unwritten);
         lo = m->skip[at].hi;
         if (lo >= hi)
             return;
     }
-    m->add(m->scan, lo, hi);
-}
-
-static void add_listed(void *context, uintptr_t lo, uintptr_t hi, bool unwritten) {
-    struct memory *m = context;
-    m->add = unwritten && m->scan->searched ? kt_scan_add_unwritten : kt_scan_add;
-    add_present(m, lo, hi);
-    m->add = kt_scan_add;
+    add(m, lo, hi, unwritten);
 }
 
 static void add_mapping(struct memory *m, uintptr_t lo, uintptr_t hi) {
@@ -59,7 +59,7 @@ static void add_mapping(struct memory *m, uintptr_t lo, uintptr_t hi) {
     for (size_t i = 0; i < m->n_skip; i++)
         if (m->skip[i].lo <= lo && m->skip[i].hi >= hi)
             return;
-    if (kt_sweep_present(m->pagemap, lo, hi, m, add_listed))
+    if (kt_sweep_present(m->pagemap, lo, hi, m, add_present))
         return;
     uintptr_t start = lo;
     for (uintptr_t at = lo; at < hi;) {
@@ -70,7 +70,7 @@ static void add_mapping(struct memory *m, uintptr_t lo, uintptr_t hi) {
                                      : pread(m->pagemap, m->entries, pages * sizeof *m->entries,
                                              (off_t)(at / PAGE * sizeof *m->entries));
         if (got < (ssize_t)sizeof *m->entries) {
-            add_present(m, start, hi);
+            add_present(m, start, hi, false);
             return;
         }
         pages = (size_t)got / sizeof *m->entries;
@@ -78,12 +78,12 @@ static void add_mapping(struct memory *m, uintptr_t lo, uintptr_t hi) {
             if ((m->entries[i] & PAGE_PRESENT) != 0)
                 continue;
             if (start < at)
-                add_present(m, start, at);
+                add_present(m, start, at, false);
             start = at + PAGE;
         }
     }
     if (start < hi)
-        add_present(m, start, hi);
+        add_present(m, start, hi, false);
 }
 
 static void add_mappings(struct memory *m, const struct kt_maps *maps) {
@@ -150,7 +150,7 @@ static bool collect_skip(struct memory *m, const struct kt_maps *maps, uintptr_t
 }
 
 int kt_sweep_memory(struct kt_engine *e, uintptr_t frame, struct kt_scan *scan) {
-    struct memory m = {.e = e, .scan = scan, .pagemap = -1, .add = kt_scan_add};
+    struct memory m = {.e = e, .scan = scan, .pagemap = -1};
     struct kt_maps maps;
     m.entries = kt_own_alloc(&e->own, PAGEMAP_PIECE * sizeof *m.entries);
     int error = m.entries == NULL ? -ENOMEM : kt_maps_read(&e->own, &maps);
@@ -165,7 +165,7 @@ int kt_sweep_memory(struct kt_engine *e, uintptr_t frame, struct kt_scan *scan) 
     if (scan->searched && scan->bytes > scan->unwritten_bytes / 2) {
         scan->searched = false;
         scan->n = scan->n_unwritten = 0;
-        scan->bytes = 0;
+        scan->bytes = scan->unwritten_bytes = 0;
         add_mappings(&m, &maps);
     }
     if (m.pagemap >= 0)

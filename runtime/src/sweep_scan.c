@@ -153,10 +153,13 @@ void __tsan_init(void) __attribute__((weak));
 void __asan_init(void) __attribute__((weak));
 void __msan_init(void) __attribute__((weak));
 
+bool kt_may_clone(void) {
+    return __tsan_init == NULL && __asan_init == NULL && __msan_init == NULL && !is_filtered();
+}
+
 static size_t helpers_for(uint64_t bytes) {
     cpu_set_t processors;
-    if (bytes < 2 * WORTH_A_HELPER || __tsan_init != NULL || __asan_init != NULL ||
-        __msan_init != NULL || is_filtered() ||
+    if (bytes < 2 * WORTH_A_HELPER || !kt_may_clone() ||
         sched_getaffinity(0, sizeof processors, &processors) != 0)
         return 0;
     size_t n = smaller((size_t)CPU_COUNT(&processors), bytes / WORTH_A_HELPER);

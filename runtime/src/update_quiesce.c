@@ -18,7 +18,6 @@
 #include <unistd.h>
 
 #include "engine_maps.h"
-#include "prescan.h"
 #include "runtime.h"
 
 /* The first wake-up reaches nearly all; a pause between the next ones leaves them time to come. */
@@ -127,9 +126,16 @@ static int stop_threads(struct kt_update *u) {
 /* ---- Threads that the program did not create
  * ---------------------------------------------------------------------------------- */
 
+/* The helper of prescan.h, perhaps of an update before. */
+static bool is_searching(const struct kt_state *s, long tid) {
+    bool own = s->size >= sizeof *s && s->prescan_pid == (int32_t)getpid();
+    const struct kt_prescan *p = own ? s->latest_prescan : NULL;
+    return p && tid == __atomic_load_n(&p->tid, __ATOMIC_ACQUIRE);
+}
+
 static bool is_known(long tid) {
     const struct kt_state *s = kt_runtime.state;
-    if (tid == __atomic_load_n(&s->waker_tid, __ATOMIC_SEQ_CST) || tid == kt_prescan_helper())
+    if (tid == __atomic_load_n(&s->waker_tid, __ATOMIC_SEQ_CST) || is_searching(s, tid))
         return true;
     for (const struct kt_thread *t = s->threads; t; t = t->next)
         if (__atomic_load_n(&t->tid, __ATOMIC_SEQ_CST) == tid && state_of(t) != KT_THREAD_FREE)

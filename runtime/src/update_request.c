@@ -5,8 +5,8 @@
  * just after the program's last test is interrupted by a timer that is re-armed until the update
  * point is reached or the request has ended. In a program with much memory the request first has
  * that memory searched (prescan.h) and is pending when that is done. A signal without a valid
- * request does nothing. While
- * an update is under way the handler does nothing: doupd sees the file PID.active.
+ * request does nothing. While an update is under way the handler does nothing: doupd sees the file
+ * PID.active.
  */
 #define _GNU_SOURCE
 #include <errno.h>
