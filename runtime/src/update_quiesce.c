@@ -27,6 +27,11 @@ static uint32_t state_of(const struct kt_thread *t) {
     return __atomic_load_n(&t->state, __ATOMIC_SEQ_CST);
 }
 
+/* Threads that run put records of new ones in front. */
+static struct kt_thread *first_thread(void) {
+    return __atomic_load_n(&kt_runtime.state->threads, __ATOMIC_SEQ_CST);
+}
+
 static bool is_at_rest(struct kt_thread *t) {
     switch (state_of(t)) {
     case KT_THREAD_RUNNING:
@@ -49,7 +54,7 @@ static unsigned count_late(struct kt_thread **first) {
     do {
         created = __atomic_load_n(&s->threads_created, __ATOMIC_SEQ_CST);
         n = 0;
-        for (struct kt_thread *t = s->threads; t; t = t->next)
+        for (struct kt_thread *t = first_thread(); t; t = t->next)
             if (!is_at_rest(t) && !n++)
                 *first = t;
     } while (!n && created != __atomic_load_n(&s->threads_created, __ATOMIC_SEQ_CST));
@@ -57,7 +62,7 @@ static unsigned count_late(struct kt_thread **first) {
 }
 
 static void wake_late(bool first_time) {
-    for (struct kt_thread *t = kt_runtime.state->threads; t; t = t->next) {
+    for (struct kt_thread *t = first_thread(); t; t = t->next) {
         if (is_at_rest(t) || state_of(t) != KT_THREAD_RUNNING)
             continue;
         void (*callback)(void *) =
@@ -137,7 +142,7 @@ static bool is_known(long tid) {
     const struct kt_state *s = kt_runtime.state;
     if (tid == __atomic_load_n(&s->waker_tid, __ATOMIC_SEQ_CST) || is_searching(s, tid))
         return true;
-    for (const struct kt_thread *t = s->threads; t; t = t->next)
+    for (const struct kt_thread *t = first_thread(); t; t = t->next)
         if (__atomic_load_n(&t->tid, __ATOMIC_SEQ_CST) == tid && state_of(t) != KT_THREAD_FREE)
             return true;
     return false;
