@@ -115,6 +115,19 @@ export function planLink(
 const hasOtherSources = (invocation: Invocation): boolean =>
   inputsOf(invocation).some((i) => i.language !== undefined && !isC(i));
 
+/** Words of the linker that put the symbols of an executable, or some of them, where the objects that it loads find them. */
+const exportsDynamic =
+  /^(?:-E|--?export-dynamic|--?export-dynamic-symbol(?:=.*)?|--?export-dynamic-symbol-list(?:=.*)?|--?dynamic-list(?:-.*|=.*)?)$/;
+
+/** Whether the executable lets plug-ins use its symbols. */
+function isForPlugins(invocation: Invocation): boolean {
+  return optionsOf(invocation).some(({ words: [first = '', second = ''] }) => {
+    if (first === '-rdynamic') return true;
+    if (first === '-Xlinker') return exportsDynamic.test(second);
+    return first.startsWith('-Wl,') && first.split(',').some((word) => exportsDynamic.test(word));
+  });
+}
+
 function versionFlagsFirst(invocation: Invocation): string[] {
   const lto = optionsOf(invocation).some((t) => t.words[0]!.startsWith('-flto'));
   return ['-shared', '-Wl,-Bsymbolic', ...(lto ? positionFlags : [])];
@@ -131,6 +144,8 @@ function versionFlagsLast(invocation: Invocation, installation: Installation): s
     // lld drops sections that only their __start_ symbols refer to.
     ...(lld ? ['-Wl,-z,nostart-stop-gc'] : []),
     '-Wl,--build-id',
+    // The mark by which the runtime knows it: a shared object's symbols are all in its table.
+    ...(isForPlugins(invocation) ? ['-Wl,-z,global'] : []),
     '-Wl,-u,kt_entry',
     '-Wl,-u,kitsune_init_inplace',
     installation.library,

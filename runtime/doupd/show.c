@@ -96,6 +96,27 @@ void session_progress(const struct session *s, const struct options *options, co
     }
 }
 
+/* The strings of the report's array of warnings, one per line. */
+static void show_warnings(const struct session *s) {
+    static const char before[] = "\"warnings\":[";
+    const char *at = strstr(s->report, before);
+    if (!at)
+        return;
+    for (at += sizeof before - 1; *at == '"' || *at == ','; at++) {
+        if (*at == ',')
+            continue;
+        fprintf(stderr, "%ld: warning: ", s->process->pid);
+        for (at++; *at && *at != '"'; at++) {
+            if (*at == '\\' && at[1])
+                at++;
+            fputc(*at, stderr);
+        }
+        fputc('\n', stderr);
+        if (!*at)
+            return;
+    }
+}
+
 void session_outcome(const struct session *s, const struct options *options, const char *outcome,
                      double ms) {
     if (options->json) {
@@ -105,6 +126,7 @@ void session_outcome(const struct session *s, const struct options *options, con
             printf("{\"outcome\":\"%s\",\"pid\":%ld}\n", outcome, s->process->pid);
     } else if (!strcmp(outcome, "committed")) {
         printf("%ld: committed in %.1f ms\n", s->process->pid, ms);
+        show_warnings(s);
         unsigned long long left, kept;
         const char *audit = strstr(s->report, "\"audit\":{");
         if (audit && sscanf(audit, "\"audit\":{\"pointersLeft\":%llu,\"pointersToKeptData\":%llu",

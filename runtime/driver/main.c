@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <link.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -110,6 +111,17 @@ static void *load(const char *given, char *path) {
         exit(1);
     }
     return handle;
+}
+
+/* With updating switched off: its symbols are there for all objects that the program loads, if it
+ * was linked with -rdynamic. An updatable version offers them by itself (exports.h). */
+static void offer_symbols(void *handle, const char *path) {
+    struct link_map *map = NULL;
+    if (dlinfo(handle, RTLD_DI_LINKMAP, &map))
+        return;
+    for (const ElfW(Dyn) *d = map->l_ld; d && d->d_tag != DT_NULL; d++)
+        if (d->d_tag == DT_FLAGS_1 && (d->d_un.d_val & DF_1_GLOBAL))
+            dlopen(path, RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL);
 }
 
 static void *require(void *handle, const char *name, const char *path) {
@@ -228,7 +240,7 @@ int main(int argc, char **argv) {
         v->size = sizeof *v;
         v->handle = handle;
         if ((error = init(&kt_driver_host, v))) {
-            driver_complain(error == 4112 ? 4112 : 6006, v->path, KT_HOST_ABI);
+            driver_complain(error == 4112 || error == 4114 ? error : 6006, v->path, KT_HOST_ABI);
             return 1;
         }
         install_handler();
@@ -237,6 +249,8 @@ int main(int argc, char **argv) {
         if (record_write() && !options.quiet)
             driver_complain(6007, driver_state->request_directory);
     }
+    if (!updatable)
+        offer_symbols(handle, v->path);
     first.program_main = program_main;
     first.argc = options.argc;
     first.argv = options.argv;

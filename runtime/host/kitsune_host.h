@@ -27,6 +27,7 @@ struct link_map;
 struct kt_registered_var;
 struct kt_registered_func;
 struct kt_pair;
+struct kt_exports;
 
 /* A noted call on some thread's stack and what was noted in it; see stackvars.c. Mapped, not
  * malloc'd. */
@@ -355,6 +356,8 @@ struct kt_state {
                                           may still be there */
     int32_t prescan_pid;               /* the process that has them */
     uintptr_t stack_top;               /* upper end of the stack that main runs on */
+
+    struct kt_exports *exports; /* what plug-ins find the program's symbols in; see exports.h */
 };
 
 struct kt_host {

@@ -1,8 +1,8 @@
 /*
  * init.c - how a version meets its driver.
  *
- * kitsune_init_inplace() is called once per version, before its main. It does not run anything and
- * allocates nothing: it describes the version to the driver and takes note of the host.
+ * kitsune_init_inplace() is called once per version, before its main. It does not run anything: it
+ * describes the version to the driver and takes note of the host.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "exports.h"
 #include "kitsune.h"
 #include "runtime.h"
 
@@ -55,6 +56,7 @@ static void run_as_successor(struct kt_handover *handover) {
     kt_runtime.state->main_thread->updating = 1;
     kt_refresh_attention();
     kt_enter_phase(KT_FAULT_START);
+    kt_exports_publish(kt_runtime.self);
     kt_migration_begin();
     void (*prestart)(void) = (void (*)(void))dlsym(
         handover->transformer_handle ? handover->transformer_handle : kt_runtime.self->handle,
@@ -109,5 +111,8 @@ int kitsune_init_inplace(const struct kt_host *host, struct kt_version *version)
     version->on_exit = on_exit_begins;
     version->main = (int (*)(int, char **, char **))dlsym(version->handle, "main");
     kt_describe_image(version);
-    return 0;
+    int error = kt_exports_prepare(version);
+    if (!error && version->generation == 0)
+        kt_exports_publish(version);
+    return error;
 }

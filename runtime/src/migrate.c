@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "engine.h"
+#include "fixed_words.h"
 #include "keys.h"
 #include "kitsune.h"
 #include "migration.h"
@@ -365,6 +366,11 @@ static void migrate_automatic(const struct kt_registered_var *v) {
     migration.thread = NULL;
 }
 
+static int sweep(void) {
+    int error = kt_fixed_words_open();
+    return error ? error : kt_engine_sweep();
+}
+
 KT_PUBLIC void kitsune_do_automigrate(void) {
     if (kt_runtime.mode != KT_MODE_STARTING)
         return;
@@ -376,7 +382,7 @@ KT_PUBLIC void kitsune_do_automigrate(void) {
     for (uint64_t i = 0; i < self->n_hand_registered; i++)
         migrate_automatic(&self->hand_registered[i]);
     migration.depth--;
-    if (kt_engine_drain() || kt_engine_sweep() || kt_engine_error(NULL))
+    if (kt_engine_drain() || sweep() || kt_engine_error(NULL))
         fail_now();
     migration.swept = true;
     migration.migrated_since_sweep = false;
@@ -385,7 +391,7 @@ KT_PUBLIC void kitsune_do_automigrate(void) {
 /* Looks at all memory once more: nothing that the first sweep could have redirected may be left. */
 static int audit(struct kt_failure *failure, struct kt_audit *result) {
     const struct kt_engine_stats before = *kt_engine_stats();
-    int error = kt_engine_sweep();
+    int error = sweep();
     const struct kt_engine_stats *after = kt_engine_stats();
     if (error)
         return kt_fail(failure, KT_MIGRATION_FAILED, strerror(-error));
@@ -400,7 +406,7 @@ int kt_migration_finish(struct kt_failure *failure) {
     int code = 0;
     int error = kt_engine_drain();
     if (!error && (!migration.swept || migration.migrated_since_sweep))
-        error = kt_engine_sweep();
+        error = sweep();
     migration.swept = true;
     migration.migrated_since_sweep = false;
     const char *message = kt_engine_error(&code);
@@ -420,6 +426,7 @@ int kt_migration_audit(struct kt_failure *failure, struct kt_audit *result) {
 }
 
 void kt_migration_end(void) {
+    kt_fixed_words_close();
     kt_thread_places_forget();
     kt_arena_free(&migration.arena);
     memset(&migration, 0, sizeof migration);

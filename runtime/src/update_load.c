@@ -96,6 +96,8 @@ static int load(struct kt_update *u, struct kt_version *new_) {
     int error = init ? init(kt_runtime.host, new_) : KT_NOT_A_VERSION;
     if (error == KT_HOST_ABI_MISMATCH)
         return kt_fail(&u->failure, KT_HOST_ABI_MISMATCH, u->real_path, KT_HOST_ABI);
+    if (error == KT_EXPORTS)
+        return kt_fail(&u->failure, KT_EXPORTS, u->real_path);
     if (error || !new_->start || !new_->main)
         return kt_fail(&u->failure, KT_NOT_A_VERSION, u->real_path, "start");
     if (strcmp(new_->build_id, u->verification.new_build_id))

@@ -157,6 +157,23 @@ test('an executable is linked as a version', () => {
   assert.ok(words.indexOf('/k/lib/libkitsune.a') > words.indexOf('-lm'));
 });
 
+test('an executable whose symbols are for plug-ins is marked, however the linker is told', () => {
+  const marked = (line: string): boolean => linking(line).words.includes('-Wl,-z,global');
+  for (const words of [
+    '-rdynamic',
+    '-Wl,-E',
+    '-Wl,-s,--export-dynamic',
+    '-Xlinker -export-dynamic',
+    '-Wl,--dynamic-list=f',
+    '-Wl,--dynamic-list,f',
+    '-Wl,--export-dynamic-symbol=f',
+  ])
+    assert.ok(marked(`a.o ${words} -o prog`), words);
+  for (const words of ['', '-Wl,-EL', '-Wl,--exclude-libs,ALL', '-Wl,-soname,-E.so'])
+    assert.not.ok(marked(`a.o ${words} -o prog`), words);
+  assert.not.ok(marked('-shared -rdynamic a.o -o lib.so'));
+});
+
 test('a shared library and a relocatable object are linked as asked', () => {
   for (const line of ['-shared a.o -o lib.so', '-r a.o -o b.o']) {
     const step = linking(line);
