@@ -101,11 +101,32 @@ int main(void) {
 }
 `;
 
+/** Uses what the program defines, as libwrap does with `allow_severity`: in read-only data of its own, and by calls. */
+const back = `
+extern unsigned long counted;
+void tick(void);
+static unsigned long *const place = &counted;
+static void (*const function)(void) = tick;
+unsigned long calls_of_malloc(void) {
+  tick();
+  function();
+  return *place == counted ? counted : 0;
+}
+`;
+
+const own = `
+#if VERSION > 1
+long before[1000] = {1};
+#endif
+unsigned long counted = 1;
+void tick(void) { counted += VERSION; }
+`;
+
 /** Builds a program of two versions with such a library, updates it, and asks it before and after. */
-async function run(name: string, source: string): Promise<readonly string[]> {
+async function run(name: string, source: string, more = ''): Promise<readonly string[]> {
   const at = (file: string): string => join(folder, `${name}${file}`);
   writeFileSync(at('-library.c'), source);
-  writeFileSync(at('.c'), program);
+  writeFileSync(at('.c'), more + program);
   await mustRun('gcc', [
     '-O1',
     '-shared',
@@ -145,6 +166,13 @@ libraries('a library may have more thread-local storage than dlopen() finds room
   assert.deepEqual(await run('storage', storage), [
     'version 1 nodes 1000 odd 0 library 0',
     'version 2 nodes 1000 odd 0 library 0',
+  ]);
+});
+
+libraries('what a library was given of the program is the running version\'s', async () => {
+  assert.deepEqual(await run('back', back, own), [
+    'version 1 nodes 1000 odd 0 library 2',
+    'version 2 nodes 1000 odd 0 library 4',
   ]);
 });
 
