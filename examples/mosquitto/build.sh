@@ -6,45 +6,22 @@
 # FOLDER (default: build/examples/mosquitto in the project, or $KITSUNE_EXAMPLES_DIR/mosquitto) gets a folder for each version;
 # the broker is VERSION/src/mosquitto. A second call builds only what changed. $KCC and $KITSUNE_XFGEN name other tools than the project's.
 # Exit status: 0 built, 75 the source can't be had here (the last line on stderr says why), anything else: a failure.
-set -eu
-here=$(cd "$(dirname "$0")" && pwd)
-root=$(cd "$here/../.." && pwd)
-work=${1-${KITSUNE_EXAMPLES_DIR-$root/build/examples}/mosquitto}
-kcc=${KCC-$root/bin/kcc}
-xfgen=${KITSUNE_XFGEN-$root/bin/kitsune-xfgen}
-mkdir -p "$work"
-work=$(cd "$work" && pwd)
-unavailable() { echo "mosquitto: $1" >&2; exit 75; }
+. "$(dirname "$0")/../building.sh" mosquitto "$@"
 
-# --- The source, and which of the distribution's patches belong to which version ------------------------------------
 "$here/get-source.sh" "$work/source"
-series=$work/source/debian/patches
-patches=$(sed -e 's/[[:space:]]*#.*//' -e '/^$/d' "$series/series")
-
-versions() { sed -e '/^#/d' -e '/^$/d' "$here/versions"; }
+needPatches - all ours
 
 # The files to apply for a version, in order.
 patchesOf() { # LAST
   case $1 in
     -) ;;
-    all | ours) for patch in $patches; do echo "$series/$patch"; done ;;
-    *) for patch in $patches; do echo "$series/$patch"; [ "$patch" = "$1" ] && break; done ;;
+    all | ours) patchesOfSeries ;;
+    *) patchesUpTo "$1" ;;
   esac
-  [ "$1" = ours ] && echo "$here/ours.patch"
+  [ "$1" != ours ] || echo "$here/ours.patch"
   echo "$here/kitsune.patch"
 }
 
-versions | while read -r name last _; do
-  case $last in
-    - | all | ours) ;;
-    *) [ -e "$series/$last" ] || unavailable "the distribution's source package has no $last (needed for $name)" ;;
-  esac
-done
-
-# --- One tree for each version ------------------------------------------------------------------------------------------
-# A tree is made anew when one of its patches changes, its objects when the compiler does, the broker when the runtime does.
-compiler=$(cd "$root" && find lib/cli lib/frontend lib/model lib/rewrite lib/support lib/wrapper runtime/include -type f -print0 | sort -z | xargs -0 cat "$kcc" | sha256sum)
-runtime=$(cat "$root/build/lib/libkitsune.a" 2>/dev/null | sha256sum)
 # WITH_SYSTEMD, WITH_WEBSOCKETS and others stay off, as upstream has them.
 options=(CC="$kcc" CFLAGS="-Wall -Wno-deprecated-declarations -O2 -g")
 echo '#include <openssl/ssl.h>' | ${KCC_CC-cc} -E - >/dev/null 2>&1 || options+=(WITH_TLS=no)
@@ -61,42 +38,28 @@ reuseObjects() { # OLD NEW
   done
 }
 
+# A tree is made anew when one of its patches changes, its objects when the compiler does, the broker when the runtime does.
 before=
-versions | while read -r name last what; do
-  tree=$work/$name
-  stamp=$(patchesOf "$last" | xargs cat | sha256sum)
-  if [ "$(cat "$tree/.patches" 2>/dev/null)" != "$stamp" ]; then
-    rm -rf "$tree"
-    mkdir -p "$tree"
-    tar cf - -C "$work/source" --exclude ./debian . | tar xf - -C "$tree"
-    for patch in $(patchesOf "$last"); do
-      patch -d "$tree" -p1 -s --no-backup-if-mismatch < "$patch"
-    done
-    echo "$stamp" > "$tree/.patches"
+versions | while read -r version last what; do
+  tree=$work/$version
+  files=$(patchesOf "$last")
+  stamp=$(cat $files | sha256sum)
+  if differs "$tree/.patches" "$stamp"; then
+    unpack "$tree" $files
+    remember "$tree/.patches" "$stamp"
   fi
-  if [ "$(cat "$tree/.compiler" 2>/dev/null)" != "$compiler" ]; then
+  if differs "$tree/.compiler" "$compiler"; then
     make -s -C "$tree/src" clean >/dev/null 2>&1
     [ -z "$before" ] || reuseObjects "$before" "$tree"
-    echo "$compiler" > "$tree/.compiler"
+    remember "$tree/.compiler" "$compiler"
   fi
-  if [ "$(cat "$tree/.runtime" 2>/dev/null)" != "$runtime" ]; then
+  if differs "$tree/.runtime" "$runtime"; then
     rm -f "$tree/src/mosquitto"
-    echo "$runtime" > "$tree/.runtime"
+    remember "$tree/.runtime" "$runtime"
   fi
-  echo "mosquitto $name: $what"
+  echo "mosquitto $version: $what"
   make -s -C "$tree/src" -j"$(nproc)" "${options[@]}" mosquitto
   before=$tree
 done
 
-# --- Transformers: needed where types changed ---------------------------------------------------------------------------
-# transformers OLD NEW: an .xf named after the pair, made into NEW.kitsune/OLD-BUILD-ID.so beside the new version.
-for rules in "$here"/*--*.xf; do
-  pair=$(basename "$rules" .xf)
-  old=$work/${pair%%--*}/src/mosquitto new=$work/${pair##*--}/src/mosquitto
-  done=$work/$pair.stamp
-  if [ ! "$done" -nt "$rules" ] || [ ! "$done" -nt "$old" ] || [ ! "$done" -nt "$new" ]; then
-    echo "mosquitto ${pair%%--*} -> ${pair##*--}: transformers by $(basename "$rules")"
-    "$xfgen" --shared "$old" "$new" "$rules"
-    touch "$done"
-  fi
-done
+makeTransformers src/mosquitto

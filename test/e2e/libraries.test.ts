@@ -169,7 +169,7 @@ libraries('a library may have more thread-local storage than dlopen() finds room
   ]);
 });
 
-libraries('what a library was given of the program is the running version\'s', async () => {
+libraries("what a library was given of the program is the running version's", async () => {
   assert.deepEqual(await run('back', back, own), [
     'version 1 nodes 1000 odd 0 library 2',
     'version 2 nodes 1000 odd 0 library 4',

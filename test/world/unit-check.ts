@@ -144,7 +144,12 @@ export async function checkUnit(
       if (wrapped.status !== 0) return { file, broken: wrapped.stderr, diagnostics, warnings };
       if (alien) continue;
       warnings = own;
-      const withDebug = await compile('gcc', ['-w', '-O0', '-g', '-fno-eliminate-unused-debug-types'], debug);
+      const withDebug = await compile(
+        'gcc',
+        // The last map that fits holds: paths stay as they are, whatever the project calls them.
+        ['-w', '-O0', '-g', '-fno-eliminate-unused-debug-types', `-fdebug-prefix-map=${tree}=${tree}`],
+        debug,
+      );
       if (withDebug.status !== 0) return { file, broken: withDebug.stderr, diagnostics, warnings };
       code = compareCode(plain, ours, debug);
       const isProject = (path: string): boolean =>
