@@ -13,6 +13,7 @@
  * It reads by process_vm_readv(2), which fails where the program has unmapped what was there.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <sched.h>
@@ -33,11 +34,13 @@
 #define BUFFER_BYTES ((size_t)256 << 10)
 /* Smaller mappings are not worth a call of the kernel each. */
 #define LEAST_RANGE ((uint64_t)1 << 20)
+/* For the kernel to take write protection off in one go: some hundred pages. */
+#define PLACES_PER_PIECE 1024
 /* Places that are noted at most: one word in 32, or 1 GiB of them. */
 #define WORDS_PER_PLACE 32
 #define MOST_PLACES ((uint64_t)1 << 27)
 
-#if defined(SYS_userfaultfd) && defined(SYS_close_range)
+#if defined(SYS_userfaultfd) && defined(SYS_close_range) && defined(SYS_pidfd_getfd)
 
 /* As in linux/userfaultfd.h, which older systems have without these. */
 struct uffd_api {
@@ -56,8 +59,19 @@ struct uffd_register {
 #define UFFD_WRITEPROTECT_CALL _IOWR(0xAA, 0x06, uint64_t[3])
 #define UFFD_UNREGISTER_CALL _IOR(0xAA, 0x01, uint64_t[2])
 
+/* The taking back of write protection: the places in pieces, which the helper and the thread that
+ * updates take one after the other, each when it has nothing better to do. */
+struct unprotecting {
+    uint64_t next;    /* piece to be taken; atomic */
+    uint64_t in_turn; /* all before it are done; atomic */
+    uint8_t *done;    /* of each piece; atomic */
+    uint64_t n;
+    int own; /* the helper's descriptor of the kernel's notes, among the program's; or -1 */
+};
+
 struct helper {
     struct kt_prescan *found;
+    struct unprotecting unprotecting;
     struct kt_sweep_ranges test;
     uint64_t until_ns;
     uintptr_t stack_top;
@@ -123,25 +137,53 @@ static bool protect(const struct helper *h, uint64_t lo, uint64_t hi) {
     return true;
 }
 
-static void report_unprotected(struct kt_prescan *found, uint64_t to) {
-    __atomic_store_n(&found->unprotected, to, __ATOMIC_RELEASE);
+/* The page of the first place of a piece: what lies below is that of earlier ones. */
+static uint64_t start_of_piece(const struct kt_prescan *found, const struct unprotecting *u,
+                               uint64_t piece) {
+    return piece < u->n ? found->places[piece * PLACES_PER_PIECE] & ~(PAGE - 1) : UINT64_MAX;
+}
+
+/* Tells how far all is done, from low addresses on. */
+static void report_unprotected(struct kt_prescan *found, struct unprotecting *u) {
+    uint64_t turn = __atomic_load_n(&u->in_turn, __ATOMIC_SEQ_CST);
+    while (turn < u->n && __atomic_load_n(&u->done[turn], __ATOMIC_SEQ_CST))
+        if (__atomic_compare_exchange_n(&u->in_turn, &turn, turn + 1, false, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_SEQ_CST))
+            turn++;
+    uint64_t to = start_of_piece(found, u, turn);
+    uint64_t before = __atomic_load_n(&found->unprotected, __ATOMIC_SEQ_CST);
+    while (before < to && !__atomic_compare_exchange_n(&found->unprotected, &before, to, false,
+                                                       __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        ;
     kt_syscall3(SYS_futex, (long)&found->unprotected, FUTEX_WAKE, INT32_MAX);
 }
 
-/* Where something was found, as there the sweep may write; the one who waits follows close behind.
- */
-static void unprotect_all(const struct helper *h) {
-    const uint64_t piece = (uint64_t)4 << 20, gap = 32 * PAGE;
-    struct kt_prescan *found = h->found;
-    for (uint64_t i = 0; i < found->n_places;) {
+/* Takes the protection of the next piece off, where something was found, as there the sweep may
+ * write. False: there is none left to take. */
+static bool unprotect_piece(struct kt_prescan *found, struct unprotecting *u, int uffd) {
+    const uint64_t gap = 32 * PAGE;
+    uint64_t piece = __atomic_fetch_add(&u->next, 1, __ATOMIC_SEQ_CST);
+    if (piece >= u->n)
+        return false;
+    uint64_t i = piece * PLACES_PER_PIECE, end = i + PLACES_PER_PIECE;
+    if (end > found->n_places)
+        end = found->n_places;
+    while (i < end) {
         uint64_t lo = found->places[i] & ~(PAGE - 1), hi = lo + PAGE;
-        for (; i < found->n_places && found->places[i] < hi + gap && hi - lo < piece; i++)
+        for (; i < end && found->places[i] < hi + gap; i++)
             hi = (found->places[i] & ~(PAGE - 1)) + PAGE;
         uint64_t bounds[3] = {lo, hi - lo, 0};
-        kt_syscall3(SYS_ioctl, h->uffd, (long)UFFD_WRITEPROTECT_CALL, (long)bounds);
-        report_unprotected(found, hi);
+        kt_syscall3(SYS_ioctl, uffd, (long)UFFD_WRITEPROTECT_CALL, (long)bounds);
     }
-    report_unprotected(found, UINT64_MAX);
+    __atomic_store_n(&u->done[piece], 1, __ATOMIC_SEQ_CST);
+    report_unprotected(found, u);
+    return true;
+}
+
+static void unprotect_all(const struct helper *h) {
+    while (unprotect_piece(h->found, &h->unprotecting, h->uffd))
+        ;
+    report_unprotected(h->found, &h->unprotecting); /* there may have been no piece at all */
 }
 
 /* Piece by piece: the kernel lets nobody change or fault in a mapping meanwhile. */
@@ -286,6 +328,7 @@ static int help(void *context) {
     struct helper *h = context;
     struct kt_prescan *found = h->found;
     bool done = search_all(h);
+    h->unprotecting.n = (found->n_places + PLACES_PER_PIECE - 1) / PLACES_PER_PIECE;
     __atomic_store_n(&found->state, done ? KT_PRESCAN_DONE : KT_PRESCAN_FAILED, __ATOMIC_RELEASE);
     kt_syscall3(SYS_kill, found->pid, h->signal, 0);
     for (uint32_t order;
@@ -302,12 +345,17 @@ static int help(void *context) {
     return 0;
 }
 
+static struct helper *helper_of(struct kt_prescan *found) {
+    return (struct helper *)(void *)(found + 1);
+}
+
 static struct kt_prescan *make(uint64_t pages, struct helper **helper, char **stack) {
     uint64_t most = pages * (PAGE / sizeof(uintptr_t)) / WORDS_PER_PLACE;
     if (most > MOST_PLACES)
         most = MOST_PLACES;
     size_t ranges = KT_PRESCAN_RANGES * sizeof(struct kt_extent);
-    size_t size = PAGE + STACK_BYTES + BUFFER_BYTES + ranges + most * sizeof(uint64_t);
+    size_t places = most * sizeof(uint64_t), pieces = most / PLACES_PER_PIECE + 1;
+    size_t size = PAGE + STACK_BYTES + BUFFER_BYTES + ranges + places + pieces;
     size = (size + PAGE - 1) & ~(PAGE - 1);
     char *room =
         mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -319,10 +367,12 @@ static struct kt_prescan *make(uint64_t pages, struct helper **helper, char **st
     }
     _Static_assert(sizeof(struct kt_prescan) + sizeof(struct helper) <= 4096, "one page");
     struct kt_prescan *found = (struct kt_prescan *)(void *)room;
-    *helper = (struct helper *)(void *)(found + 1);
+    *helper = helper_of(found);
     *stack = room + PAGE;
     (*helper)->found = found;
     (*helper)->buffer = room + PAGE + STACK_BYTES;
+    (*helper)->unprotecting.done = (void *)(room + size - pieces);
+    (*helper)->unprotecting.own = -1;
     *found = (struct kt_prescan){
         .size = sizeof *found,
         .mapping = {(uintptr_t)room, (uintptr_t)room + size},
@@ -378,11 +428,31 @@ int prescan_start(const struct kt_extent *interests, uint32_t n, uint64_t pages,
     return 0;
 }
 
+/* pidfd_open(2) of a thread needs Linux 6.9; without it the helper is alone. */
+static int descriptor_of_helper(struct kt_prescan *found) {
+    int tid = __atomic_load_n(&found->tid, __ATOMIC_ACQUIRE);
+    int saved = errno, copy = -1;
+    int thread = (int)syscall(SYS_pidfd_open, tid, O_EXCL /* PIDFD_THREAD */);
+    if (thread >= 0) {
+        copy = (int)syscall(SYS_pidfd_getfd, thread, helper_of(found)->uffd, 0);
+        close(thread);
+    }
+    errno = saved;
+    return copy;
+}
+
+static void give_up_descriptor(struct unprotecting *u) {
+    if (u->own >= 0)
+        close(u->own);
+    u->own = -1;
+}
+
 void prescan_end(void) {
     struct kt_prescan *found = driver_state->prescan;
     if (found == NULL || driver_state->prescan_pid != (int32_t)getpid())
         return;
     driver_state->prescan = NULL;
+    give_up_descriptor(&helper_of(found)->unprotecting);
     __atomic_store_n(&found->order, KT_PRESCAN_END, __ATOMIC_SEQ_CST);
     kt_syscall3(SYS_futex, (long)&found->order, FUTEX_WAKE, INT32_MAX);
 }
@@ -394,6 +464,8 @@ void prescan_unprotect(void) {
         found->unprotected != 0 ||
         __atomic_load_n(&found->state, __ATOMIC_ACQUIRE) != KT_PRESCAN_DONE)
         return;
+    give_up_descriptor(&helper_of(found)->unprotecting);
+    helper_of(found)->unprotecting.own = descriptor_of_helper(found);
     __atomic_compare_exchange_n(&found->order, &stay, KT_PRESCAN_UNPROTECT, false, __ATOMIC_SEQ_CST,
                                 __ATOMIC_SEQ_CST);
     kt_syscall3(SYS_futex, (long)&found->order, FUTEX_WAKE, INT32_MAX);
@@ -404,9 +476,11 @@ void prescan_await(uint64_t address) {
     if (found == NULL || driver_state->prescan_pid != (int32_t)getpid() ||
         __atomic_load_n(&found->state, __ATOMIC_ACQUIRE) != KT_PRESCAN_DONE)
         return;
+    struct unprotecting *u = &helper_of(found)->unprotecting;
     for (uint64_t to; (to = __atomic_load_n(&found->unprotected, __ATOMIC_ACQUIRE)) <= address &&
                       to != UINT64_MAX;)
-        kt_syscall4(SYS_futex, (long)&found->unprotected, FUTEX_WAIT, (long)(uint32_t)to, 0);
+        if (u->own < 0 || !unprotect_piece(found, u, u->own))
+            kt_syscall4(SYS_futex, (long)&found->unprotected, FUTEX_WAIT, (long)(uint32_t)to, 0);
 }
 
 #else

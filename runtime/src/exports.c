@@ -18,6 +18,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "dynamic_symbols.h"
+
 /* One object of symbols. Lies in the object's own memory. */
 struct kt_exports {
     uint64_t size;
@@ -47,14 +49,6 @@ struct layout {
     uint32_t hash[2];
 };
 
-/* What a loaded version says of its symbols. */
-struct table {
-    const Elf64_Sym *symbols;
-    const char *strings;
-    size_t n;
-    bool exports; /* DF_1_GLOBAL: linked with -rdynamic */
-};
-
 static uint32_t hash_of(const char *name) {
     uint32_t h = 0;
     for (; *name; name++) {
@@ -65,42 +59,9 @@ static uint32_t hash_of(const char *name) {
     return h;
 }
 
-/* The number of symbols, which only the hash tables tell. */
-static size_t count_gnu(const uint32_t *hash) {
-    uint32_t n_buckets = hash[0], first = hash[1], bloom = hash[2], last = 0;
-    const uint32_t *buckets = hash + 4 + bloom * 2, *chains = buckets + n_buckets;
-    for (uint32_t i = 0; i < n_buckets; i++)
-        last = buckets[i] > last ? buckets[i] : last;
-    if (last < first)
-        return first;
-    while (!(chains[last - first] & 1))
-        last++;
-    return (size_t)last + 1;
-}
-
-/* Some C libraries leave the addresses of a dynamic section as they are in the file. */
-static const void *at(const struct kt_version *v, uint64_t address) {
-    uintptr_t a = (uintptr_t)address;
-    return (const void *)(a >= v->image.lo && a < v->image.hi ? a : a + v->map->l_addr);
-}
-
-static struct table table_of(const struct kt_version *v) {
-    struct table t = {0};
-    for (const ElfW(Dyn) *d = v->map->l_ld; d && d->d_tag != DT_NULL; d++) {
-        if (d->d_tag == DT_SYMTAB)
-            t.symbols = at(v, d->d_un.d_ptr);
-        else if (d->d_tag == DT_STRTAB)
-            t.strings = at(v, d->d_un.d_ptr);
-        else if (d->d_tag == DT_GNU_HASH)
-            t.n = count_gnu(at(v, d->d_un.d_ptr));
-        else if (d->d_tag == DT_HASH && !t.n)
-            t.n = ((const uint32_t *)at(v, d->d_un.d_ptr))[1];
-        else if (d->d_tag == DT_FLAGS_1)
-            t.exports = (d->d_un.d_val & DF_1_GLOBAL) != 0;
-    }
-    if (!t.symbols || !t.strings)
-        t.n = 0;
-    return t;
+/* Linked with -rdynamic. */
+static bool exports(const struct kt_dynamic_symbols *t) {
+    return (t->flags & DF_1_GLOBAL) != 0;
 }
 
 static bool is_exported(const Elf64_Sym *s) {
@@ -249,13 +210,13 @@ static int make(const struct kt_version *v, uint32_t most_symbols, uint64_t most
 }
 
 int kt_exports_prepare(const struct kt_version *v) {
-    const struct table t = table_of(v);
+    const struct kt_dynamic_symbols t = kt_dynamic_symbols_of(v->map);
     const struct kt_state *s = kt_runtime.state;
     uint32_t place, n = 0;
     uint64_t bytes = 0;
-    if (!t.exports || s->size < offsetof(struct kt_state, exports) + sizeof s->exports)
+    if (!exports(&t) || s->size < offsetof(struct kt_state, exports) + sizeof s->exports)
         return 0;
-    for (size_t i = 1; i < t.n; i++) {
+    for (size_t i = 1; i < t.count; i++) {
         const char *name = t.strings + t.symbols[i].st_name;
         if (is_exported(&t.symbols[i]) && !find(name, &place)) {
             n++;
@@ -270,7 +231,7 @@ int kt_exports_prepare(const struct kt_version *v) {
             return error;
         e = first();
     }
-    for (size_t i = 1; n && i < t.n; i++) {
+    for (size_t i = 1; n && i < t.count; i++) {
         const char *name = t.strings + t.symbols[i].st_name;
         if (is_exported(&t.symbols[i]) && !find(name, &place))
             add(e, name);
@@ -295,11 +256,11 @@ static void lead(struct kt_exports *e, uint32_t place, const struct kt_version *
 }
 
 void kt_exports_publish(const struct kt_version *v) {
-    const struct table t = table_of(v);
+    const struct kt_dynamic_symbols t = kt_dynamic_symbols_of(v->map);
     uint32_t place;
     if (!first())
         return;
-    for (size_t i = 1; t.exports && i < t.n; i++) {
+    for (size_t i = 1; exports(&t) && i < t.count; i++) {
         struct kt_exports *e =
             is_exported(&t.symbols[i]) ? find(t.strings + t.symbols[i].st_name, &place) : NULL;
         if (e)

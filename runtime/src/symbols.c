@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "dynamic_symbols.h"
 #include "keys.h"
 #include "runtime.h"
 
@@ -84,43 +85,6 @@ static struct kt_symbol *add(struct kt_symbols *s, uintptr_t address, uint64_t s
     struct kt_symbol *symbol = &s->symbols[s->count++];
     *symbol = (struct kt_symbol){.address = address, .size = size, .key = key, .kind = kind};
     return symbol;
-}
-
-/* Dynamic symbols as the loaded image has them. */
-struct dynamic_symbols {
-    const ElfW(Sym) * symbols;
-    const char *strings;
-    size_t count;
-};
-
-static uintptr_t loaded_address(const struct link_map *map, ElfW(Addr) value) {
-    return value < map->l_addr ? map->l_addr + value : value;
-}
-
-static size_t count_by_gnu_hash(const uint32_t *h) {
-    uint32_t n_buckets = h[0], first = h[1], n_bloom = h[2], last = 0;
-    const uint32_t *buckets = h + 4 + (size_t)n_bloom * 2, *chains = buckets + n_buckets;
-    for (uint32_t i = 0; i < n_buckets; i++)
-        last = buckets[i] > last ? buckets[i] : last;
-    if (last < first)
-        return first;
-    while (!(chains[last - first] & 1))
-        last++;
-    return (size_t)last + 1;
-}
-
-static struct dynamic_symbols dynamic_symbols_of(const struct link_map *map) {
-    struct dynamic_symbols d = {0};
-    for (const ElfW(Dyn) *e = map->l_ld; e && e->d_tag != DT_NULL; e++)
-        if (e->d_tag == DT_SYMTAB)
-            d.symbols = (const ElfW(Sym) *)loaded_address(map, e->d_un.d_ptr);
-        else if (e->d_tag == DT_STRTAB)
-            d.strings = (const char *)loaded_address(map, e->d_un.d_ptr);
-        else if (e->d_tag == DT_GNU_HASH)
-            d.count = count_by_gnu_hash((const uint32_t *)loaded_address(map, e->d_un.d_ptr));
-        else if (e->d_tag == DT_HASH && !d.count)
-            d.count = ((const uint32_t *)loaded_address(map, e->d_un.d_ptr))[1];
-    return d;
 }
 
 static uint32_t kind_of(unsigned char info) {
@@ -255,7 +219,7 @@ static void read_file_symbols(struct kt_symbols *s) {
 }
 
 static bool build(struct kt_symbols *s, struct kt_version *v) {
-    struct dynamic_symbols d = dynamic_symbols_of(v->map);
+    const struct kt_dynamic_symbols d = kt_dynamic_symbols_of(v->map);
     size_t n_vars = (size_t)(v->vars_end - v->vars), n_funcs = (size_t)(v->funcs_end - v->funcs);
     s->version = v;
     s->capacity = (uint32_t)(v->n_hand_registered + n_vars + n_funcs + d.count);
