@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <link.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -109,20 +108,37 @@ static bool is_linkers(const char *name) {
     return false;
 }
 
-static int by_address(const void *a, const void *b) {
-    const struct place *x = a, *y = b;
-    if (x->address != y->address)
-        return x->address < y->address ? -1 : 1;
-    /* Earlier sources first. */
-    return x->index < y->index ? -1 : x->index > y->index;
+/* By address; what has the same stays in its order. By radix, as the program waits for it. */
+static void sort(struct place *list, struct place *spare, size_t n) {
+    enum { BITS = 11, DIGITS = 1 << BITS };
+    static uint32_t ends[DIGITS];
+    uintptr_t differing = 0;
+    for (size_t i = 1; i < n; i++)
+        differing |= list[i].address ^ list[0].address;
+    struct place *from = list, *to = spare;
+    for (unsigned shift = 0; shift < 64 && differing >> shift; shift += BITS) {
+        memset(ends, 0, sizeof ends);
+        for (size_t i = 0; i < n; i++)
+            ends[from[i].address >> shift & (DIGITS - 1)]++;
+        for (size_t d = 1; d < DIGITS; d++)
+            ends[d] += ends[d - 1];
+        for (size_t i = n; i-- > 0;)
+            to[--ends[from[i].address >> shift & (DIGITS - 1)]] = from[i];
+        struct place *sorted = to;
+        to = from;
+        from = sorted;
+    }
+    if (from != list)
+        memcpy(list, from, n * sizeof *list);
 }
 
 static bool make_indices(struct kt_symbols *s) {
     s->by_address = allocate((size_t)s->count * sizeof *s->by_address);
+    struct place *spare = allocate((size_t)s->count * sizeof *spare);
     for (s->n_buckets = 64; s->n_buckets < s->count; s->n_buckets *= 2)
         ;
     s->buckets = allocate((size_t)s->n_buckets * sizeof *s->buckets);
-    if (!s->by_address || !s->buckets)
+    if (!s->by_address || !spare || !s->buckets)
         return false;
     s->n_by_address = 0;
     /* Backwards, so that in each chain earlier sources come first. */
@@ -135,7 +151,7 @@ static bool make_indices(struct kt_symbols *s) {
     for (uint32_t i = 0; i < s->count; i++)
         if (s->symbols[i].address)
             s->by_address[s->n_by_address++] = (struct place){s->symbols[i].address, i};
-    qsort(s->by_address, s->n_by_address, sizeof *s->by_address, by_address);
+    sort(s->by_address, spare, s->n_by_address);
     return true;
 }
 
