@@ -45,4 +45,15 @@ test('writable data that only kcc adds does not make a file one with state', () 
   assert.ok(compared(source, `int added = 1;\n${source}`).stateless);
 });
 
+test('a function that is registered is not left out, and nothing else is added', () => {
+  const source = `
+static int twice(int x) { return 2 * x; }
+static int apply(int (*f)(int), int x) { return f(x); }
+int use(int x) { return apply(twice, x); }
+`;
+  assert.equal(compared(source).kept, ['twice']);
+  assert.ok(compared(source).equal);
+  assert.equal(compared(source, `${source}int added(int x) { return x; }\n`).different, ['added (only kcc)']);
+});
+
 test.run();

@@ -9,6 +9,8 @@ export interface CodeComparison {
   readonly functions: number;
   /** Functions whose code differs, or that only one object has. */
   readonly different: readonly string[];
+  /** Functions of the source that the compiler leaves out, having put them where their address was used; kcc registers their address. */
+  readonly kept: readonly string[];
 }
 
 const SHF_WRITE = 1n;
@@ -63,14 +65,17 @@ export function compareCode(plain: string, ours: string, unoptimised: string): C
   const a = codeOf(plain);
   const b = codeOf(ours);
   const names = new Set([...a.functions.keys(), ...b.functions.keys()]);
+  const source = codeOf(unoptimised);
   const different: string[] = [];
+  const kept: string[] = [];
   for (const name of names) {
     const x = a.functions.get(name);
     const y = b.functions.get(name);
-    if (!x) different.push(`${name} (only kcc)`);
+    if (!x && source.functions.has(name)) kept.push(name);
+    else if (!x) different.push(`${name} (only kcc)`);
     else if (!y) different.push(`${name} (only the compiler)`);
     else if (!x.equals(y)) different.push(name);
   }
-  const stateless = a.stateless && (b.stateless || codeOf(unoptimised).stateless);
-  return { stateless, equal: different.length === 0, functions: a.functions.size, different };
+  const stateless = a.stateless && (b.stateless || source.stateless);
+  return { stateless, equal: different.length === 0, functions: a.functions.size, different, kept };
 }

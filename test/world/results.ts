@@ -73,7 +73,10 @@ export function rowOf(result: ProjectResult): Row {
     },
     problems,
     explained: units.flatMap((u) =>
-      (u.shapes?.explained ?? []).map((e) => `${nameInTree(u.file, tree)}: ${e}`),
+      [
+        ...(u.shapes?.explained ?? []),
+        ...(u.code?.stateless ? u.code.kept : []).map((f) => `${f} is not left out, as its address is taken`),
+      ].map((e) => `${nameInTree(u.file, tree)}: ${e}`),
     ),
   };
 }
