@@ -5,8 +5,9 @@
  * A `Node` is interned: equal keys mean the same node, so that pairs of nodes can be remembered.
  */
 
-import type { Annotation, GenericArgument, Member, Origin, Type, TypeId, Version } from '../model/model.js';
+import type { Annotation, GenericArgument, Member, Origin, TypeId, Version } from '../model/model.js';
 import type { OutsideAnnotation } from '../xf/syntax.js';
+import { namedTypes } from './named-types.js';
 import type {
   AggregateNode,
   Environment,
@@ -36,70 +37,7 @@ export interface ViewOptions {
 }
 
 export function createView(version: Version, side: Side, options: ViewOptions): View {
-  const { types } = version;
-  const type = (id: TypeId): Type => {
-    const t = types[id];
-    if (t === undefined) throw new RangeError(`type ${id} is not in the summary of ${version.name}`);
-    return t;
-  };
-  const definitions = new Map<string, TypeId[]>();
-  const names = new Map<TypeId, string[]>();
-  const add = (name: string, id: TypeId): void => {
-    const list = definitions.get(name);
-    if (list === undefined) definitions.set(name, [id]);
-    else if (!list.includes(id)) list.push(id);
-    const own = names.get(id);
-    if (own === undefined) names.set(id, [name]);
-    else if (!own.includes(name)) own.push(name);
-  };
-  const isDefined = (t: Type): boolean =>
-    t.kind === 'struct' || t.kind === 'union'
-      ? t.members !== undefined
-      : t.kind === 'enum' && t.enumerators !== undefined;
-  types.forEach((t, id) => {
-    if (
-      (t.kind === 'struct' || t.kind === 'union' || t.kind === 'enum') &&
-      t.tag !== undefined &&
-      isDefined(t)
-    )
-      add(`${t.kind} ${t.tag}`, id);
-  });
-  const complete = (id: TypeId): TypeId => {
-    const t = type(id);
-    if (
-      (t.kind === 'struct' || t.kind === 'union' || t.kind === 'enum') &&
-      t.tag !== undefined &&
-      !isDefined(t)
-    ) {
-      const list = definitions.get(`${t.kind} ${t.tag}`);
-      return list?.length === 1 ? (list[0] ?? id) : id;
-    }
-    return id;
-  };
-  types.forEach((t, id) => {
-    if (t.kind !== 'typedef') return;
-    let target = t.to;
-    for (let u = type(target); u.kind === 'typedef'; u = type(target)) target = u.to;
-    target = complete(target);
-    const u = type(target);
-    if (u.kind === 'struct' || u.kind === 'union' || u.kind === 'enum') add(`typedef ${t.name}`, target);
-    else {
-      const list = definitions.get(`typedef ${t.name}`);
-      if (list === undefined) definitions.set(`typedef ${t.name}`, [id]);
-      else if (!list.includes(id)) list.push(id);
-    }
-  });
-
-  /** `E_GENERIC` after the `}` of a typedef speaks of the struct as well. */
-  const parameters = new Map<TypeId, readonly string[]>();
-  types.forEach((t) => {
-    if (t.kind !== 'typedef' || t.parameters.length === 0) return;
-    const target = complete(t.to);
-    const u = type(target);
-    if ((u.kind === 'struct' || u.kind === 'union') && u.parameters.length === 0 && !parameters.has(target))
-      parameters.set(target, t.parameters);
-  });
-
+  const { type, complete, underlyingId, underlying, definitions, names, parameters } = namedTypes(version);
   const usesContainer = new Set<TypeId>();
   const annotatedOutside = new Set<TypeId>();
   for (const [place, list] of options.outside.fields) {
@@ -312,16 +250,6 @@ export function createView(version: Version, side: Side, options: ViewOptions): 
       case 'function':
         return intern({ ...common, key: `function${nameKey}`, kind: 'function' });
     }
-  }
-
-  function underlyingId(id: TypeId): TypeId {
-    let at = complete(id);
-    for (let t = type(at); t.kind === 'typedef'; t = type(at)) at = complete(t.to);
-    return at;
-  }
-
-  function underlying(id: TypeId): Type {
-    return type(underlyingId(id));
   }
 
   /** Does an `annotate` item say of the whole type that pointers to it are not followed? */
