@@ -139,7 +139,7 @@ static bool same_lines(const struct kt_digest_line *a, size_t n_a, const struct 
 static bool reaches_difference(const struct kt_digests *digests,
                                const struct kt_digest_line *line) {
     const char *p = line->refs, *end = p + line->refs_length;
-    while (p < end) {
+    while (digests->any_differs && p < end) {
         const char *comma = memchr(p, ',', (size_t)(end - p));
         size_t length = (size_t)((comma ? comma : end) - p), n;
         const struct kt_digest_line *tag = kt_digests_find(digests, 'T', p, length, &n);
@@ -151,8 +151,9 @@ static bool reaches_difference(const struct kt_digests *digests,
 }
 
 /* Marks all definitions of the tag that `line` is one of. */
-static void mark(const struct kt_digests *digests, const struct kt_digest_line *line) {
+static void mark(struct kt_digests *digests, const struct kt_digest_line *line) {
     size_t n;
+    digests->any_differs = true;
     struct kt_digest_line *all =
         kt_digests_find(digests, line->kind, line->name, line->name_length, &n);
     for (size_t i = 0; i < n; i++)

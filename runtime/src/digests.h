@@ -32,6 +32,7 @@ struct kt_digests {
     struct kt_digest_line *lines; /* sorted by kind, name, digest, refs; no two equal */
     size_t count;
     size_t malformed; /* lines that are none */
+    bool any_differs; /* filled by kt_digests_compare */
 };
 
 /* Parses [begin, end). The lines must stay. Returns 0 or KT_NO_MEMORY. */
