@@ -180,7 +180,7 @@ static bool unprotect_piece(struct kt_prescan *found, struct unprotecting *u, in
     return true;
 }
 
-static void unprotect_all(const struct helper *h) {
+static void unprotect_all(struct helper *h) {
     while (unprotect_piece(h->found, &h->unprotecting, h->uffd))
         ;
     report_unprotected(h->found, &h->unprotecting); /* there may have been no piece at all */
