@@ -38,7 +38,8 @@ export function shapesOfUnit(unit: Unit, directory: string): Shapes {
       case 'enum':
         return type.tag !== undefined ? `${type.kind} ${type.tag}` : `${type.kind} ${recordText(type)}`;
       case 'unknown':
-        return type.text;
+        // Of a vector debugging information has the elements' type; how many there are shows in the size.
+        return type.text.replace(/^__typeof__\((.*) __attribute__\(\(vector_size\(.*\)\)\)\)$/, 'vector $1');
     }
   }
 
