@@ -31,7 +31,7 @@ struct kt_exports {
     char *strings;
     uint32_t n_symbols, most_symbols;
     uint32_t n_buckets;
-    uint32_t unused;
+    uint32_t published; /* in the latest one: generation + 1 of the version that all lead to */
     uint64_t n_strings, most_strings;
 };
 
@@ -95,6 +95,7 @@ static struct kt_exports *find(const char *name, uint32_t *place) {
 /* Undefined symbols are not found. Another thread may be looking for one: what the chains lead to
  * is complete. */
 static void add(struct kt_exports *e, const char *name) {
+    e->published = 0;
     uint32_t place = e->n_symbols++, *bucket = &e->buckets[hash_of(name) % e->n_buckets];
     e->symbols[place] = (Elf64_Sym){.st_name = (Elf64_Word)e->n_strings, .st_shndx = SHN_UNDEF};
     strcpy(e->strings + e->n_strings, name);
@@ -258,8 +259,9 @@ static void lead(struct kt_exports *e, uint32_t place, const struct kt_version *
 void kt_exports_publish(const struct kt_version *v) {
     const struct kt_dynamic_symbols t = kt_dynamic_symbols_of(v->map);
     uint32_t place;
-    if (!first())
+    if (!first() || first()->published == v->generation + 1)
         return;
+    first()->published = v->generation + 1;
     for (size_t i = 1; exports(&t) && i < t.count; i++) {
         struct kt_exports *e =
             is_exported(&t.symbols[i]) ? find(t.strings + t.symbols[i].st_name, &place) : NULL;

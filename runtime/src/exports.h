@@ -16,7 +16,8 @@
  * kitsune_errors.def. */
 int kt_exports_prepare(const struct kt_version *version);
 /* From now on the symbols lead to this version, which has been prepared; those that it does not
- * export are not there. */
+ * export are not there. An update does so before it loads the transformers, which use them, and
+ * takes it back if it can't go on. */
 void kt_exports_publish(const struct kt_version *version);
 
 #endif

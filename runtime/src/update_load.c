@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "exports.h"
 #include "runtime.h"
 
 /* In a transformer library, what stands for the path of the new version (docs/internals.md). */
@@ -80,6 +81,7 @@ static void unload(struct kt_handover *h, struct kt_version *new_) {
     if (h->transformer_handle)
         dlclose(h->transformer_handle);
     h->transformer_handle = NULL;
+    kt_exports_publish(h->old);
     if (new_->handle && new_->image.hi)
         kt_drop_exit_handlers(&new_->image);
     if (new_->handle)
@@ -102,6 +104,8 @@ static int load(struct kt_update *u, struct kt_version *new_) {
         return kt_fail(&u->failure, KT_NOT_A_VERSION, u->real_path, "start");
     if (strcmp(new_->build_id, u->verification.new_build_id))
         return kt_fail(&u->failure, KT_VERSION_CHANGED, u->real_path);
+    /* The transformers are bound to what the symbols lead to. */
+    kt_exports_publish(new_);
     if (u->transformer_file >= 0 && (error = load_transformer(u, new_)))
         return error;
     if (kt_fault_at(KT_FAULT_LOAD))

@@ -41,6 +41,12 @@ plugins.before(async () => {
   writeFileSync(at('many.c'), many.join('\n'));
   const words = ['-DVERSION=2', '-O1', '-Wl,--export-dynamic', '-o', at('host-many')];
   await mustRun(tools.kcc, [...words, source('main.c'), at('many.c'), '-ldl']);
+  for (const [from, to] of [
+    ['host-1', 'host-2'],
+    ['host-2', 'host-1'],
+    ['host-1', 'host-many'],
+  ] as const)
+    await mustRun(tools.xfgen, ['--shared', '--zero-new-fields', at(from), at(to)]);
   for (const [name, from, words] of [
     ['now', 'plug.c', ['-Wl,-z,now,-z,relro']],
     ['lazy', 'plug.c', ['-Wl,-z,lazy,-z,relro']],
@@ -85,6 +91,18 @@ plugins(
     // The same file again, and functions that are bound only after the update.
     await mustUpdate(program, 'host-1');
     assert.equal(await program.ask('run'), '1 1 1 121 121, 1 1 1 124 124, version 1: 124');
+  },
+);
+
+plugins(
+  'transformers are bound to the new version, though symbols of the old one are there for all',
+  async () => {
+    const program = start('host-1');
+    assert.equal(await program.ask('items'), '5050 in items of 16 bytes');
+    await mustUpdate(program, 'host-2');
+    assert.equal(await program.ask('items'), '5050 in items of 24 bytes');
+    await mustUpdate(program, 'host-1');
+    assert.equal(await program.ask('items'), '5050 in items of 16 bytes');
   },
 );
 
