@@ -256,6 +256,20 @@ static void lead(struct kt_exports *e, uint32_t place, const struct kt_version *
     e->generations[place] = v->generation + 1;
 }
 
+/* Nobody finds it. */
+static void take_away(Elf64_Sym *symbol) {
+    symbol->st_shndx = SHN_UNDEF;
+    symbol->st_value = 0;
+}
+
+void kt_exports_hide(void) {
+    for (struct kt_exports *e = first(); e; e = e->next) {
+        e->published = 0;
+        for (uint32_t i = 1; i < e->n_symbols; i++)
+            take_away(&e->symbols[i]);
+    }
+}
+
 void kt_exports_publish(const struct kt_version *v) {
     const struct kt_dynamic_symbols t = kt_dynamic_symbols_of(v->map);
     uint32_t place;
@@ -270,8 +284,6 @@ void kt_exports_publish(const struct kt_version *v) {
     }
     for (struct kt_exports *e = first(); e; e = e->next)
         for (uint32_t i = 1; i < e->n_symbols; i++)
-            if (e->generations[i] != v->generation + 1) {
-                e->symbols[i].st_shndx = SHN_UNDEF;
-                e->symbols[i].st_value = 0;
-            }
+            if (e->generations[i] != v->generation + 1)
+                take_away(&e->symbols[i]);
 }

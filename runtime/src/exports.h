@@ -15,6 +15,9 @@
  * finds it. Does nothing for a version that exports none. Returns 0 or an error of
  * kitsune_errors.def. */
 int kt_exports_prepare(const struct kt_version *version);
+/* From now on the symbols are not there: while the next version is loaded, so that nothing in it is
+ * bound to the version before. */
+void kt_exports_hide(void);
 /* From now on the symbols lead to this version, which has been prepared; those that it does not
  * export are not there. An update does so before it loads the transformers, which use them, and
  * takes it back if it can't go on. */

@@ -91,6 +91,7 @@ static void unload(struct kt_handover *h, struct kt_version *new_) {
 
 static int load(struct kt_update *u, struct kt_version *new_) {
     struct kt_handover *h = u->handover;
+    kt_exports_hide();
     new_->handle = kt_load_fresh(u->real_path, u->file, KT_LOAD_FAILED, &u->failure);
     if (!new_->handle)
         return u->failure.code;
