@@ -28,14 +28,13 @@
 #include "driver.h"
 #include "entry_syscalls.h"
 #include "sweep.h"
+#include "unprotect.h"
 
 #define PAGE ((uint64_t)KT_PAGE_BYTES)
 #define STACK_BYTES ((size_t)64 << 10)
 #define BUFFER_BYTES ((size_t)256 << 10)
 /* Smaller mappings are not worth a call of the kernel each. */
 #define LEAST_RANGE ((uint64_t)1 << 20)
-/* For the kernel to take write protection off in one go: some hundred pages. */
-#define PLACES_PER_PIECE 1024
 /* Places that are noted at most: one word in 32, or 1 GiB of them. */
 #define WORDS_PER_PLACE 32
 #define MOST_PLACES ((uint64_t)1 << 27)
@@ -56,18 +55,7 @@ struct uffd_register {
 #define UFFD_REGISTER_MODE_WP ((uint64_t)1 << 1)
 #define UFFD_API_CALL _IOWR(0xAA, 0x3F, struct uffd_api)
 #define UFFD_REGISTER_CALL _IOWR(0xAA, 0x00, struct uffd_register)
-#define UFFD_WRITEPROTECT_CALL _IOWR(0xAA, 0x06, uint64_t[3])
 #define UFFD_UNREGISTER_CALL _IOR(0xAA, 0x01, uint64_t[2])
-
-/* The taking back of write protection: the places in pieces, which the helper and the thread that
- * updates take one after the other, each when it has nothing better to do. */
-struct unprotecting {
-    uint64_t next;    /* piece to be taken; atomic */
-    uint64_t in_turn; /* all before it are done; atomic */
-    uint8_t *done;    /* of each piece; atomic */
-    uint64_t n;
-    int own; /* the helper's descriptor of the kernel's notes, among the program's; or -1 */
-};
 
 struct helper {
     struct kt_prescan *found;
@@ -137,53 +125,10 @@ static bool protect(const struct helper *h, uint64_t lo, uint64_t hi) {
     return true;
 }
 
-/* The page of the first place of a piece: what lies below is that of earlier ones. */
-static uint64_t start_of_piece(const struct kt_prescan *found, const struct unprotecting *u,
-                               uint64_t piece) {
-    return piece < u->n ? found->places[piece * PLACES_PER_PIECE] & ~(PAGE - 1) : UINT64_MAX;
-}
-
-/* Tells how far all is done, from low addresses on. */
-static void report_unprotected(struct kt_prescan *found, struct unprotecting *u) {
-    uint64_t turn = __atomic_load_n(&u->in_turn, __ATOMIC_SEQ_CST);
-    while (turn < u->n && __atomic_load_n(&u->done[turn], __ATOMIC_SEQ_CST))
-        if (__atomic_compare_exchange_n(&u->in_turn, &turn, turn + 1, false, __ATOMIC_SEQ_CST,
-                                        __ATOMIC_SEQ_CST))
-            turn++;
-    uint64_t to = start_of_piece(found, u, turn);
-    uint64_t before = __atomic_load_n(&found->unprotected, __ATOMIC_SEQ_CST);
-    while (before < to && !__atomic_compare_exchange_n(&found->unprotected, &before, to, false,
-                                                       __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-        ;
-    kt_syscall3(SYS_futex, (long)&found->unprotected, FUTEX_WAKE, INT32_MAX);
-}
-
-/* Takes the protection of the next piece off, where something was found, as there the sweep may
- * write. False: there is none left to take. */
-static bool unprotect_piece(struct kt_prescan *found, struct unprotecting *u, int uffd) {
-    const uint64_t gap = 32 * PAGE;
-    uint64_t piece = __atomic_fetch_add(&u->next, 1, __ATOMIC_SEQ_CST);
-    if (piece >= u->n)
-        return false;
-    uint64_t i = piece * PLACES_PER_PIECE, end = i + PLACES_PER_PIECE;
-    if (end > found->n_places)
-        end = found->n_places;
-    while (i < end) {
-        uint64_t lo = found->places[i] & ~(PAGE - 1), hi = lo + PAGE;
-        for (; i < end && found->places[i] < hi + gap; i++)
-            hi = (found->places[i] & ~(PAGE - 1)) + PAGE;
-        uint64_t bounds[3] = {lo, hi - lo, 0};
-        kt_syscall3(SYS_ioctl, uffd, (long)UFFD_WRITEPROTECT_CALL, (long)bounds);
-    }
-    __atomic_store_n(&u->done[piece], 1, __ATOMIC_SEQ_CST);
-    report_unprotected(found, u);
-    return true;
-}
-
 static void unprotect_all(struct helper *h) {
-    while (unprotect_piece(h->found, &h->unprotecting, h->uffd))
+    while (unprotect_piece(&h->unprotecting, h->uffd))
         ;
-    report_unprotected(h->found, &h->unprotecting); /* there may have been no piece at all */
+    unprotect_report(&h->unprotecting); /* there may have been no piece at all */
 }
 
 /* Piece by piece: the kernel lets nobody change or fault in a mapping meanwhile. */
@@ -371,8 +316,8 @@ static struct kt_prescan *make(uint64_t pages, struct helper **helper, char **st
     *stack = room + PAGE;
     (*helper)->found = found;
     (*helper)->buffer = room + PAGE + STACK_BYTES;
-    (*helper)->unprotecting.done = (void *)(room + size - pieces);
-    (*helper)->unprotecting.own = -1;
+    (*helper)->unprotecting =
+        (struct unprotecting){.found = found, .done = (void *)(room + size - pieces), .own = -1};
     *found = (struct kt_prescan){
         .size = sizeof *found,
         .mapping = {(uintptr_t)room, (uintptr_t)room + size},
@@ -479,7 +424,7 @@ void prescan_await(uint64_t address) {
     struct unprotecting *u = &helper_of(found)->unprotecting;
     for (uint64_t to; (to = __atomic_load_n(&found->unprotected, __ATOMIC_ACQUIRE)) <= address &&
                       to != UINT64_MAX;)
-        if (u->own < 0 || !unprotect_piece(found, u, u->own))
+        if (u->own < 0 || !unprotect_piece(u, u->own))
             kt_syscall4(SYS_futex, (long)&found->unprotected, FUTEX_WAIT, (long)(uint32_t)to, 0);
 }
 
