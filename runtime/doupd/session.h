@@ -31,7 +31,8 @@ void session_progress(const struct session *session, const struct options *optio
                       const char *phase);
 void session_outcome(const struct session *session, const struct options *options,
                      const char *outcome, double ms);
-/* Takes back what kt_json_escape() did. */
-void session_unescape(char *out, size_t size, const char *text);
+/* Takes back what kt_json_escape() did, to the end of the text or to the quote that ends a string;
+ * returns where that is. */
+const char *session_unescape(char *out, size_t size, const char *text);
 
 #endif

@@ -11,22 +11,23 @@
 #include "runtime.h"
 #include "session.h"
 
-void session_unescape(char *out, size_t size, const char *text) {
+const char *session_unescape(char *out, size_t size, const char *text) {
     size_t n = 0;
-    for (; *text && n + 1 < size; text++) {
-        if (*text != '\\' || !text[1]) {
-            out[n++] = *text;
-        } else if (*++text == 'n') {
-            out[n++] = '\n';
-        } else if (*text == 'u' && strlen(text) >= 5) {
-            char digits[5] = {text[1], text[2], text[3], text[4], 0};
-            out[n++] = (char)strtol(digits, NULL, 16);
-            text += 4;
-        } else {
-            out[n++] = *text;
+    for (; *text && *text != '"'; text++) {
+        char c = *text;
+        if (c == '\\' && text[1]) {
+            c = *++text == 'n' ? '\n' : *text;
+            if (*text == 'u' && strlen(text) >= 5) {
+                char digits[5] = {text[1], text[2], text[3], text[4], 0};
+                c = (char)strtol(digits, NULL, 16);
+                text += 4;
+            }
         }
+        if (n + 1 < size)
+            out[n++] = c;
     }
     out[n] = '\0';
+    return text;
 }
 
 static void print_string(const char *name, const char *value) {
@@ -100,20 +101,11 @@ void session_progress(const struct session *s, const struct options *options, co
 static void show_warnings(const struct session *s) {
     static const char before[] = "\"warnings\":[";
     const char *at = strstr(s->report, before);
-    if (!at)
-        return;
-    for (at += sizeof before - 1; *at == '"' || *at == ','; at++) {
-        if (*at == ',')
-            continue;
-        fprintf(stderr, "%ld: warning: ", s->process->pid);
-        for (at++; *at && *at != '"'; at++) {
-            if (*at == '\\' && at[1])
-                at++;
-            fputc(*at, stderr);
-        }
-        fputc('\n', stderr);
-        if (!*at)
-            return;
+    char text[1100];
+    for (at = at ? at + strlen(before) : ""; *at == '"'; at += *at == ',') {
+        at = session_unescape(text, sizeof text, at + 1);
+        fprintf(stderr, "%ld: warning: %s\n", s->process->pid, text);
+        at += *at == '"';
     }
 }
 
