@@ -132,26 +132,35 @@ void *kt_load_fresh(const char *path, int descriptor, enum kt_error error,
     return handle;
 }
 
+struct kt_extent kt_loaded_extent(const struct dl_phdr_info *info) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
+    struct kt_extent extent = {0, 0};
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+        uintptr_t lo = info->dlpi_addr + p->p_vaddr, hi = (lo + p->p_memsz + page) & ~page;
+        if (p->p_type != PT_LOAD)
+            continue;
+        if (!extent.hi || (lo & ~page) < extent.lo)
+            extent.lo = lo & ~page;
+        if (hi > extent.hi)
+            extent.hi = hi;
+    }
+    return extent;
+}
+
 static int describe(struct dl_phdr_info *info, size_t size, void *context) {
     (void)size;
     struct search *s = context;
     if (info->dlpi_addr != s->base)
         return 0;
     struct kt_version *v = s->version;
+    v->image = kt_loaded_extent(info);
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *p = &info->dlpi_phdr[i];
         uintptr_t lo = info->dlpi_addr + p->p_vaddr;
-        if (p->p_type == PT_LOAD) {
-            uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE) - 1,
-                      hi = (lo + p->p_memsz + page) & ~page;
-            if (!v->image.hi || lo < v->image.lo)
-                v->image.lo = lo & ~page;
-            if (hi > v->image.hi)
-                v->image.hi = hi;
-            if (p->p_flags & PF_X) {
-                v->text.lo = v->text.hi ? v->text.lo : lo;
-                v->text.hi = lo + p->p_memsz;
-            }
+        if (p->p_type == PT_LOAD && (p->p_flags & PF_X)) {
+            v->text.lo = v->text.hi ? v->text.lo : lo;
+            v->text.hi = lo + p->p_memsz;
         } else if (p->p_type == PT_NOTE && !v->build_id[0]) {
             kt_notes_build_id((void *)lo, p->p_memsz, v->build_id, sizeof v->build_id);
         }

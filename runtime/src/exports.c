@@ -26,7 +26,6 @@ struct kt_exports {
     struct kt_exports *next; /* an earlier one, that has become full */
     uintptr_t base;          /* its load address */
     Elf64_Sym *symbols;      /* the first is the null symbol */
-    uint32_t *generations;   /* of each symbol: the version it leads to */
     uint32_t *buckets, *chains;
     char *strings;
     uint32_t n_symbols, most_symbols;
@@ -71,9 +70,14 @@ static bool is_exported(const Elf64_Sym *s) {
            binding != STB_LOCAL && (visibility == STV_DEFAULT || visibility == STV_PROTECTED);
 }
 
-static struct kt_exports *first(void) {
+/* Earlier drivers' state has no place for them. */
+static bool is_possible(void) {
     const struct kt_state *s = kt_runtime.state;
-    return s->size >= offsetof(struct kt_state, exports) + sizeof s->exports ? s->exports : NULL;
+    return s->size >= offsetof(struct kt_state, exports) + sizeof s->exports;
+}
+
+static struct kt_exports *first(void) {
+    return is_possible() ? kt_runtime.state->exports : NULL;
 }
 
 /* The place of a name, or 0. */
@@ -95,7 +99,6 @@ static struct kt_exports *find(const char *name, uint32_t *place) {
 /* Undefined symbols are not found. Another thread may be looking for one: what the chains lead to
  * is complete. */
 static void add(struct kt_exports *e, const char *name) {
-    e->published = 0;
     uint32_t place = e->n_symbols++, *bucket = &e->buckets[hash_of(name) % e->n_buckets];
     e->symbols[place] = (Elf64_Sym){.st_name = (Elf64_Word)e->n_strings, .st_shndx = SHN_UNDEF};
     strcpy(e->strings + e->n_strings, name);
@@ -118,7 +121,6 @@ static size_t lay_out(struct layout *l, const Elf64_Ehdr *like, uint32_t most_sy
     size_t hash = room_for(&end, sizeof l->hash + (n_buckets + most_symbols) * sizeof(uint32_t),
                            _Alignof(uint32_t));
     size_t symbols = room_for(&end, most_symbols * sizeof(Elf64_Sym), _Alignof(Elf64_Sym));
-    size_t generations = room_for(&end, most_symbols * sizeof(uint32_t), _Alignof(uint32_t));
     size_t strings = room_for(&end, most_strings, 1);
     if (!l)
         return end;
@@ -161,7 +163,6 @@ static size_t lay_out(struct layout *l, const Elf64_Ehdr *like, uint32_t most_sy
                                      .most_strings = most_strings};
     /* Offsets until it is loaded. */
     l->exports.symbols = (void *)symbols;
-    l->exports.generations = (void *)generations;
     l->exports.buckets = (void *)(hash + sizeof l->hash);
     l->exports.chains = (void *)(hash + sizeof l->hash + n_buckets * sizeof(uint32_t));
     l->exports.strings = (void *)strings;
@@ -201,7 +202,6 @@ static int make(const struct kt_version *v, uint32_t most_symbols, uint64_t most
     struct kt_exports *e = &((struct layout *)map->l_addr)->exports;
     e->base = map->l_addr;
     RELOCATE(e->symbols, e->base);
-    RELOCATE(e->generations, e->base);
     RELOCATE(e->buckets, e->base);
     RELOCATE(e->chains, e->base);
     RELOCATE(e->strings, e->base);
@@ -212,10 +212,9 @@ static int make(const struct kt_version *v, uint32_t most_symbols, uint64_t most
 
 int kt_exports_prepare(const struct kt_version *v) {
     const struct kt_dynamic_symbols t = kt_dynamic_symbols_of(v->map);
-    const struct kt_state *s = kt_runtime.state;
     uint32_t place, n = 0;
     uint64_t bytes = 0;
-    if (!exports(&t) || s->size < offsetof(struct kt_state, exports) + sizeof s->exports)
+    if (!is_possible() || !exports(&t))
         return 0;
     for (size_t i = 1; i < t.count; i++) {
         const char *name = t.strings + t.symbols[i].st_name;
@@ -253,20 +252,15 @@ static void lead(struct kt_exports *e, uint32_t place, const struct kt_version *
     s->st_size = symbol->st_size;
     s->st_value = value - e->base;
     s->st_shndx = 1; /* defined, and not absolute */
-    e->generations[place] = v->generation + 1;
-}
-
-/* Nobody finds it. */
-static void take_away(Elf64_Sym *symbol) {
-    symbol->st_shndx = SHN_UNDEF;
-    symbol->st_value = 0;
 }
 
 void kt_exports_hide(void) {
     for (struct kt_exports *e = first(); e; e = e->next) {
         e->published = 0;
-        for (uint32_t i = 1; i < e->n_symbols; i++)
-            take_away(&e->symbols[i]);
+        for (uint32_t i = 1; i < e->n_symbols; i++) {
+            e->symbols[i].st_shndx = SHN_UNDEF;
+            e->symbols[i].st_value = 0;
+        }
     }
 }
 
@@ -275,6 +269,7 @@ void kt_exports_publish(const struct kt_version *v) {
     uint32_t place;
     if (!first() || first()->published == v->generation + 1)
         return;
+    kt_exports_hide();
     first()->published = v->generation + 1;
     for (size_t i = 1; exports(&t) && i < t.count; i++) {
         struct kt_exports *e =
@@ -282,8 +277,4 @@ void kt_exports_publish(const struct kt_version *v) {
         if (e)
             lead(e, place, v, &t.symbols[i]);
     }
-    for (struct kt_exports *e = first(); e; e = e->next)
-        for (uint32_t i = 1; i < e->n_symbols; i++)
-            if (e->generations[i] != v->generation + 1)
-                take_away(&e->symbols[i]);
 }

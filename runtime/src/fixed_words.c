@@ -18,17 +18,21 @@ static struct {
     struct kt_extent ranges[MOST];
 } fixed;
 
+/* What is asked of every object. */
+struct query {
+    struct kt_extent image, transformer;
+    struct kt_range kept;
+};
+
 static bool overlaps(const struct kt_extent *a, uintptr_t lo, uintptr_t hi) {
     return a->lo < hi && lo < a->hi;
 }
 
 /* Objects that go with the old version, or are kept only as long as something leads to them. */
-static bool is_of_update(const struct kt_extent *object) {
-    const struct kt_handover *h = kt_runtime.handover;
+static bool is_of_update(const struct query *q, const struct kt_extent *object) {
     const struct kt_state *s = kt_runtime.state;
-    const struct kt_extent transformer = kt_object_extent(h->transformer_handle);
-    if (overlaps(object, h->old->image.lo, h->old->image.hi) ||
-        overlaps(object, transformer.lo, transformer.hi))
+    if (overlaps(object, q->image.lo, q->image.hi) ||
+        overlaps(object, q->transformer.lo, q->transformer.hi))
         return true;
     for (uint32_t i = 0; i < s->n_kept; i++)
         if (s->kept[i].handle && overlaps(object, s->kept[i].lo, s->kept[i].hi))
@@ -36,34 +40,33 @@ static bool is_of_update(const struct kt_extent *object) {
     return false;
 }
 
-static bool leads_to_old(const struct kt_extent *words) {
-    const struct kt_extent *image = &kt_runtime.handover->old->image;
-    const struct kt_range kept = kt_kept_span();
+static bool leads_to_old(const struct query *q, const struct kt_extent *words) {
     for (uintptr_t at = words->lo; at < words->hi; at += sizeof(uintptr_t)) {
         uintptr_t value = *(const uintptr_t *)at;
-        if (value - image->lo < image->hi - image->lo || value - kept.lo < kept.hi - kept.lo)
+        if (value - q->image.lo < q->image.hi - q->image.lo ||
+            value - q->kept.lo < q->kept.hi - q->kept.lo)
             return true;
     }
     return false;
 }
 
-static int visit(struct dl_phdr_info *info, size_t size, void *context) {
-    (void)size;
-    (void)context;
+/* What the dynamic linker protects: whole pages. */
+static struct kt_extent fixed_words_of(const struct dl_phdr_info *info) {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
-    struct kt_extent object = {UINTPTR_MAX, 0}, words = {0, 0};
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *p = &info->dlpi_phdr[i];
-        uintptr_t lo = info->dlpi_addr + p->p_vaddr, hi = lo + p->p_memsz;
-        if (p->p_type == PT_LOAD) {
-            object.lo = lo < object.lo ? lo : object.lo;
-            object.hi = hi > object.hi ? hi : object.hi;
-        } else if (p->p_type == PT_GNU_RELRO) {
-            /* What the dynamic linker protects: whole pages. */
-            words = (struct kt_extent){lo & ~page, hi & ~page};
-        }
+        uintptr_t lo = info->dlpi_addr + p->p_vaddr;
+        if (p->p_type == PT_GNU_RELRO)
+            return (struct kt_extent){lo & ~page, (lo + p->p_memsz) & ~page};
     }
-    if (words.lo >= words.hi || is_of_update(&object) || !leads_to_old(&words))
+    return (struct kt_extent){0, 0};
+}
+
+static int visit(struct dl_phdr_info *info, size_t size, void *context) {
+    (void)size;
+    const struct query *q = context;
+    const struct kt_extent object = kt_loaded_extent(info), words = fixed_words_of(info);
+    if (words.lo >= words.hi || is_of_update(q, &object) || !leads_to_old(q, &words))
         return 0;
     if (fixed.n == MOST)
         fixed.error = -ENOMEM;
@@ -75,9 +78,11 @@ static int visit(struct dl_phdr_info *info, size_t size, void *context) {
 }
 
 int kt_fixed_words_open(void) {
+    const struct kt_handover *h = kt_runtime.handover;
     if (!fixed.opened) {
+        struct query q = {h->old->image, kt_object_extent(h->transformer_handle), kt_kept_span()};
         fixed.opened = true;
-        dl_iterate_phdr(visit, NULL);
+        dl_iterate_phdr(visit, &q);
     }
     return fixed.error;
 }

@@ -35,20 +35,16 @@ static int visit(struct dl_phdr_info *info, size_t size, void *context) {
     struct query *q = context;
     if (info->dlpi_addr != q->base)
         return 0;
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
+    q->extent = kt_loaded_extent(info);
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+        uintptr_t lo = info->dlpi_addr + p->p_vaddr;
         if (p->p_type == PT_GNU_EH_FRAME)
-            q->unwind = info->dlpi_addr + p->p_vaddr;
+            q->unwind = lo;
         if (p->p_type != PT_LOAD)
             continue;
-        if (info->dlpi_addr + p->p_vaddr + p->p_memsz > q->end)
-            q->end = info->dlpi_addr + p->p_vaddr + p->p_memsz;
-        uintptr_t lo = info->dlpi_addr + p->p_vaddr, hi = (lo + p->p_memsz + page) & ~page;
-        if (!q->extent.hi || (lo & ~page) < q->extent.lo)
-            q->extent.lo = lo & ~page;
-        if (hi > q->extent.hi)
-            q->extent.hi = hi;
+        if (lo + p->p_memsz > q->end)
+            q->end = lo + p->p_memsz;
         if ((p->p_flags & PF_X) && !q->text.hi)
             q->text = (struct kt_extent){lo, lo + p->p_memsz};
     }

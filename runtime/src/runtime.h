@@ -147,6 +147,9 @@ const char *kt_pair_objection(const struct kt_pair *pair, const char *old_build_
  * KT_TRANSFORMER_UNUSABLE). */
 void *kt_load_fresh(const char *path, int descriptor, enum kt_error error,
                     struct kt_failure *failure);
+/* The pages of a loaded object, from its first segment to its last; hi is 0 if it has none. */
+struct dl_phdr_info;
+struct kt_extent kt_loaded_extent(const struct dl_phdr_info *info);
 /* Fills map, image and build_id of a version from its handle. */
 int kt_describe_image(struct kt_version *version);
 /* Fills read_only, from the file if it still is the one that was loaded. */
