@@ -35,6 +35,15 @@ patchesUpTo() { # LAST
   done
 }
 
+# The files to apply, in order, for a version with the series up to a patch; `ours` is the version before it with a patch more.
+patchesUpToOrOurs() { # LAST BEFORE
+  local last=$1
+  [ "$last" != ours ] || last=$2
+  patchesUpTo "$last"
+  echo "$here/kitsune.patch"
+  [ "$1" != ours ] || echo "$here/ours.patch"
+}
+
 # The example's versions, a line for each: name, last patch (or another word that build.sh knows), what it is.
 versions() { sed -e '/^#/d' -e '/^$/d' "$here/versions"; }
 
@@ -67,6 +76,14 @@ differs() { # FILE STAMP
 }
 remember() { # FILE STAMP
   echo "$2" > "$1"
+}
+
+# Has the executable of a tree linked again when the runtime is another.
+linkAgain() { # TREE EXECUTABLE
+  if differs "$1/.runtime" "$runtime"; then
+    rm -f "$1/$2"
+    remember "$1/.runtime" "$runtime"
+  fi
 }
 
 # The transformer libraries, NEW.kitsune/OLD-BUILD-ID.so beside each new version: one for each .xf that is named after its pair.

@@ -42,10 +42,7 @@ versions | while read -r version which what; do
     make -s -C "$tree" clean >/dev/null 2>&1
     remember "$tree/.compiler" "$compiler"
   fi
-  if differs "$tree/.runtime" "$runtime"; then
-    rm -f "$tree/dropbear"
-    remember "$tree/.runtime" "$runtime"
-  fi
+  linkAgain "$tree" dropbear
   echo "dropbear $version: $what"
   make -s -C "$tree" -j"$(nproc)" PROGRAMS=dropbear >"$tree/build.log" 2>&1 || { tail -n 20 "$tree/build.log" >&2; exit 1; }
 done

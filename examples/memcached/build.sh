@@ -17,19 +17,10 @@ case $(packageVersion) in
 esac
 needPatches ours
 
-# The files to apply for a version, in order.
-patchesOf() { # LAST BEFORE
-  local last=$1
-  [ "$last" != ours ] || last=$2
-  patchesUpTo "$last"
-  echo "$here/kitsune.patch"
-  [ "$1" != ours ] || echo "$here/ours.patch"
-}
-
 level=
 versions | while read -r version last what; do
   tree=$work/$version
-  files=$(patchesOf "$last" "$level")
+  files=$(patchesUpToOrOurs "$last" "$level")
   stamp=$(cat $files "$here/build.sh" | sha256sum)
   if differs "$tree/.patches" "$stamp"; then
     unpack "$tree" $files
@@ -41,10 +32,7 @@ versions | while read -r version last what; do
     make -s -C "$tree" clean >/dev/null 2>&1
     remember "$tree/.compiler" "$compiler"
   fi
-  if differs "$tree/.runtime" "$runtime"; then
-    rm -f "$tree/memcached"
-    remember "$tree/.runtime" "$runtime"
-  fi
+  linkAgain "$tree" memcached
   echo "memcached $version: $what"
   make -s -C "$tree" -j"$(nproc)" memcached >"$tree/build.log" 2>&1 || { tail -n 20 "$tree/build.log" >&2; exit 1; }
   [ "$last" = ours ] || level=$last

@@ -53,10 +53,7 @@ versions | while read -r version last what; do
     [ -z "$before" ] || reuseObjects "$before" "$tree"
     remember "$tree/.compiler" "$compiler"
   fi
-  if differs "$tree/.runtime" "$runtime"; then
-    rm -f "$tree/src/mosquitto"
-    remember "$tree/.runtime" "$runtime"
-  fi
+  linkAgain "$tree" src/mosquitto
   echo "mosquitto $version: $what"
   make -s -C "$tree/src" -j"$(nproc)" "${options[@]}" mosquitto
   before=$tree

@@ -12,15 +12,6 @@
 "$here/get-source.sh" "$work/source"
 needPatches ours
 
-# The files to apply for a version, in order.
-patchesOf() { # LAST BEFORE
-  local last=$1
-  [ "$last" != ours ] || last=$2
-  patchesUpTo "$last"
-  echo "$here/kitsune.patch"
-  [ "$1" != ours ] || echo "$here/ours.patch"
-}
-
 # A tree begins as a copy of the one before it, with its objects, and gets those files that differ: make builds what they concern.
 makeTree() { # TREE BEFORE PATCH...
   local tree=$1 before=$2 fresh=$work/fresh
@@ -42,16 +33,13 @@ makeTree() { # TREE BEFORE PATCH...
 before= level=
 versions | while read -r version last what; do
   tree=$work/$version
-  files=$(patchesOf "$last" "$level")
+  files=$(patchesUpToOrOurs "$last" "$level")
   stamp=$(cat $files | sha256sum; echo "$compiler")
   if differs "$tree/.patches" "$stamp"; then
     makeTree "$tree" "$before" $files
     remember "$tree/.patches" "$stamp"
   fi
-  if differs "$tree/.runtime" "$runtime"; then
-    rm -f "$tree/src/redis-server"
-    remember "$tree/.runtime" "$runtime"
-  fi
+  linkAgain "$tree" src/redis-server
   echo "redis $version: $what"
   # glibc's malloc: jemalloc would be linked into each version, with the state of every allocation in its own variables. One after
   # the other: Redis's makefile begins anew for each, and the two would make the same libraries at once.
