@@ -22,7 +22,7 @@ import {
   typedefAt,
 } from './parser-state.js';
 import { parseSpecifiers, readAttributes } from './specifiers.js';
-import { COLON, COMMA, EQ, LBRACE, LPAREN, RBRACE, RPAREN, SEMI, T_END, T_IDENT } from './tokens.js';
+import { COMMA, EQ, LBRACE, LPAREN, RPAREN, SEMI, T_END, T_IDENT } from './tokens.js';
 import { resolveTypedefs } from './type-table.js';
 
 interface Cursor {
@@ -155,7 +155,9 @@ function walkBody(
   const path: string[] = [];
   const scopes: (typeof state.scope)[] = [];
   const readDeclaration = (): void => {
-    const token = tokenAt(source.starts, base + cursor.startIndex, request.open, request.close);
+    const seen = tokenAt(source.starts, base + cursor.startIndex, request.open, request.close);
+    // What normalising blanked in front of it is part of it: an annotation, `_Thread_local`.
+    const token = specifiersStart(state, seen);
     const last = covered.at(-1);
     if (last && token <= last[1] && token >= last[0] && state.source.kinds[last[1]] === SEMI) {
       // Inside a declaration that was read already: only a nested block's own declarations are new.
@@ -332,21 +334,35 @@ function findUncoveredStatics(
     const before = source.kinds[i - 1];
     // In `int a[static 3]`.
     if (before === 91) continue;
-    let start = i;
-    while (start > request.open + 1 && continuesSpecifiers(state, start - 1)) start--;
-    const end = readLocalDeclaration(state, start, request, facts, 'block');
+    const end = readLocalDeclaration(state, specifiersStart(state, i), request, facts, 'block');
     if (end < 0) facts.lost.push(i);
     else i = end;
   }
 }
 
-/** Whether the token belongs to the specifiers of what follows it (and is no end of a statement). */
-function continuesSpecifiers(state: ParserState, token: number): boolean {
-  const kind = state.source.kinds[token];
-  if (kind === SEMI || kind === LBRACE || kind === RBRACE || kind === COLON || kind === RPAREN) return false;
-  if (kind !== T_IDENT) return false;
-  const cls = keywordClass(state.source.ids[token]!);
+/** The first of the specifiers that the token is one of. Each body's brace ends the way back. */
+function specifiersStart(state: ParserState, token: number): number {
+  const { kinds, partners } = state.source;
+  let start = token;
+  for (;;) {
+    const before = start - 1;
+    const word = kinds[before] === RPAREN ? partners[before]! - 1 : before;
+    if (!continuesSpecifiers(state, word, word < before)) return start;
+    start = word;
+  }
+}
+
+/** Whether the word, with an operand in parentheses or without, belongs to the specifiers of what follows it. */
+function continuesSpecifiers(state: ParserState, word: number, hasOperand: boolean): boolean {
+  if (state.source.kinds[word] !== T_IDENT) return false;
+  const cls = keywordClass(state.source.ids[word]!);
+  if (hasOperand) return cls === 'attribute' || cls === 'alignas';
   return (
-    cls === 'qualifier' || cls === 'type' || cls === 'storage' || (cls === undefined && isName(state, token))
+    cls === 'qualifier' ||
+    cls === 'type' ||
+    cls === 'storage' ||
+    cls === 'extension' ||
+    cls === 'atomic' ||
+    (cls === undefined && isName(state, word))
   );
 }

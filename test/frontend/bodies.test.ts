@@ -34,6 +34,15 @@ test('a static in a body that tree-sitter can not read is found all the same', (
   assert.equal(variables(unit), ['a.c/f#p: array [3] of pointer to int']);
 });
 
+test('what stands in front of `static` counts: annotations, thread-locality, qualifiers', () => {
+  const unit = parse(
+    'int f(void) { __attribute__((kt_manual_migrate)) static int a; __extension__ __const static int b = 1; ' +
+      'int __attribute__((kt_manual_migrate)) static c; _Thread_local static int d; return a++ + b + c++ + d++; }',
+  );
+  assert.equal(variables(unit), ['a.c/f#a: int manual', 'a.c/f#b: int const', 'a.c/f#c: int manual']);
+  assert.equal(codes(unit), ['KT1103']);
+});
+
 test('a static that can not be read is reported', () => {
   assert.equal(
     codes(parse('int f(void) { static frob x; return 0; } int g(void) { static @ int y; return y++; }')),
