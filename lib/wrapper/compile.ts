@@ -131,6 +131,7 @@ export async function compileFile(
       }
     }
   }
+  caller.print(1, result.stdout);
   caller.print(2, spoken);
   reportRewrite(caller, rewritten.diagnostics);
   if (rewritten.diagnostics.some((d) => d.severity === 'error')) {
