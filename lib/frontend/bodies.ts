@@ -28,6 +28,7 @@ import { resolveTypedefs } from './type-table.js';
 interface Cursor {
   readonly nodeType: string;
   readonly startIndex: number;
+  readonly endIndex: number;
   readonly currentFieldName: string | null;
   gotoFirstChild(): boolean;
   gotoNextSibling(): boolean;
@@ -201,9 +202,10 @@ function walkBody(
     path.push(type);
   };
   const outer = state.scope;
+  const leadsSomewhere = createFilter(state, request);
   enter();
   for (;;) {
-    if (cursor.gotoFirstChild()) {
+    if (leadsSomewhere(base + cursor.startIndex, base + cursor.endIndex) && cursor.gotoFirstChild()) {
       enter();
       continue;
     }
@@ -217,6 +219,23 @@ function walkBody(
       }
       if (!cursor.gotoParent()) return;
     }
+  }
+}
+
+/**
+ * Whether there is anything to find between two offsets: a `static`, a function that may be taken, or a local variable if those are wanted.
+ * What is declared inside a part without any is of no interest outside it. To be asked in the order of the text.
+ */
+function createFilter(state: ParserState, request: BodyRequest): (start: number, end: number) => boolean {
+  const { starts, ids } = state.source;
+  if (request.wantLocals) return () => true;
+  let next = request.open;
+  return (start, end) => {
+    while (next < request.close && (starts[next]! < start || !isSought(ids[next]!))) next++;
+    return next < request.close && starts[next]! < end;
+  };
+  function isSought(id: number): boolean {
+    return id === STATIC || request.candidates.has(id);
   }
 }
 

@@ -8,6 +8,8 @@ import type { ParsedUnit, UnitVariable } from './unit.js';
 
 export interface SelectedTypes {
   readonly types: readonly Type[];
+  /** So many of them, the first, are what the project's headers define and reach: units of one project mostly have the same. */
+  readonly ofHeaders: number;
   readonly variables: readonly UnitVariable[];
   /** Index of the parser's type of each selected one. */
   readonly original: readonly TypeId[];
@@ -86,18 +88,29 @@ export function selectTypes(unit: ParsedUnit): SelectedTypes {
         break;
     }
   };
+  const wantProject = (of: (file: string) => boolean): void =>
+    all.forEach((type, id) => {
+      const definition =
+        type.kind === 'struct' || type.kind === 'union' || type.kind === 'enum' || type.kind === 'typedef';
+      if (definition && isProject(type) && of(type.origin.file) && !table.local.has(id)) want(id, false);
+    });
+  const expandAll = (): void => {
+    for (let next = queue.pop(); next; next = queue.pop()) expand(next.id, next.value);
+  };
+  const ascending = (ids: Iterable<TypeId>): TypeId[] => [...ids].sort((a, b) => a - b);
+  const mainFile = unit.source.linemarkers[0]?.file;
+  wantProject((file) => file !== mainFile);
+  expandAll();
+  const ofHeaders = ascending(wanted);
   for (const v of unit.variables) {
     wantAnnotations(v.annotations);
     want(v.type, true);
   }
-  all.forEach((type, id) => {
-    const definition =
-      type.kind === 'struct' || type.kind === 'union' || type.kind === 'enum' || type.kind === 'typedef';
-    if (definition && isProject(type) && !table.local.has(id)) want(id, false);
-  });
-  for (let next = queue.pop(); next; next = queue.pop()) expand(next.id, next.value);
+  wantProject((file) => file === mainFile);
+  expandAll();
 
-  const original = [...wanted].sort((a, b) => a - b);
+  const known = new Set(ofHeaders);
+  const original = [...ofHeaders, ...ascending([...wanted].filter((id) => !known.has(id)))];
   const index = new Map(original.map((id, i) => [id, i]));
   const to = (id: TypeId): TypeId => index.get(id)!;
   const retext = (text: string): string => text.replace(/#(\d+)/g, (_, n: string) => `#${to(Number(n))}`);
@@ -158,6 +171,7 @@ export function selectTypes(unit: ParsedUnit): SelectedTypes {
   const values = new Set([...byValue].map(to));
   return {
     types,
+    ofHeaders: ofHeaders.length,
     variables,
     original,
     bounds,

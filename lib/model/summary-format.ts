@@ -65,9 +65,9 @@ for (let n = 0; n < 256; n++) {
   crcTable[n] = c >>> 0;
 }
 
-/** CRC-32 as in zlib. */
-export function crc32(bytes: Uint8Array): number {
-  let c = 0xffffffff;
+/** CRC-32 as in zlib, of bytes that follow others with the CRC-32 `before`. */
+export function crc32(bytes: Uint8Array, before = 0): number {
+  let c = ~before;
   for (const b of bytes) c = crcTable[(c ^ b) & 0xff]! ^ (c >>> 8);
   return (c ^ 0xffffffff) >>> 0;
 }

@@ -1,9 +1,8 @@
 /** The type summary of a unit as C: static objects that the compiler lays out and fills in. */
-import { deflateSync } from 'node:zlib';
-import type { Unit } from './model.js';
+import type { Type, Unit } from './model.js';
+import { packText } from './packed-text.js';
 import type { SampleSet, SlotGroup, SlotPlan } from './slots.js';
 import {
-  crc32,
   SLOT_MAGIC,
   SUMMARY_FORMAT,
   SUMMARY_SECTION,
@@ -29,16 +28,6 @@ const attributes = (retain: boolean): string =>
  * fixed name could be there twice.
  */
 const assemblerName = (name: string, retain: boolean): string => (retain ? `__asm__(".L${name}") ` : '');
-
-/** A string literal with these bytes. */
-export function cString(bytes: Uint8Array): string {
-  let out = '"';
-  for (const b of bytes) {
-    const plain = b >= 32 && b < 127 && b !== 34 && b !== 92 && b !== 63;
-    out += plain ? String.fromCharCode(b) : `\\${b.toString(8).padStart(3, '0')}`;
-  }
-  return `${out}"`;
-}
 
 const characters = (text: string): string => [...text].map((c) => c.charCodeAt(0)).join(', ');
 
@@ -70,31 +59,38 @@ function groupParts(
   };
 }
 
-/** Level 9 takes fifteen times as long as 5 for 8 % less. */
-const compression = { level: 5 } as const;
-
-/** C source of the summary, in ASCII. */
-export function summarySource(unit: Unit, plan: SlotPlan, retain: boolean): SummarySource {
-  const placed = attributes(retain);
-  const json: SummaryJson = {
-    unit,
+/** JSON of the unit: the types of its headers, and what follows. */
+function summaryTexts(unit: Unit, plan: SlotPlan, ofHeaders: number): [beginning: string, rest: string] {
+  const { types, ...others } = unit;
+  const list = (some: readonly Type[]): string => JSON.stringify(some).slice(1, -1);
+  const shared = types.slice(0, ofHeaders);
+  const own = types.slice(ofHeaders);
+  const json: Omit<SummaryJson, 'unit'> = {
     fills: plan.fills,
     ownSlots: plan.main.expressions.length,
     blocks: plan.blocks,
   };
-  const text = deflateSync(Buffer.from(JSON.stringify(json), 'utf8'), compression);
-  const crc = crc32(text);
-  const padded = Buffer.alloc(Math.ceil(text.length / 8) * 8);
-  text.copy(padded);
+  const comma = shared.length > 0 && own.length > 0 ? ',' : '';
+  return [
+    `{"unit":{"types":[${list(shared)}`,
+    `${comma}${list(own)}],${JSON.stringify(others).slice(1)},${JSON.stringify(json).slice(1)}`,
+  ];
+}
+
+/** C source of the summary, in ASCII. The first types, `ofHeaders` of them, are likely to be those of other units too. */
+export function summarySource(unit: Unit, plan: SlotPlan, ofHeaders: number, retain: boolean): SummarySource {
+  const placed = attributes(retain);
+  const { size, crc, literals } = packText(...summaryTexts(unit, plan, ofHeaders));
+  const padded = Math.ceil(size / 8) * 8;
   const record = '__kt_record';
   const parts = groupParts(plan.main, record);
-  const slotsAt = UNIT_HEADER + padded.length;
+  const slotsAt = UNIT_HEADER + padded;
   const main = [
     ...plan.main.definitions,
-    `struct ${record} { unsigned char magic[8]; unsigned int head[8]; unsigned char json[${padded.length}]; ${parts.members} } __attribute__((__aligned__(8)));`,
+    `struct ${record} { unsigned char magic[8]; unsigned int head[8]; unsigned char json[${padded}]; ${parts.members} } __attribute__((__aligned__(8)));`,
     `static const struct ${record} __kt_summary ${assemblerName('kt_summary', retain)}${placed} = { { ${characters(UNIT_MAGIC)} },`,
-    `{ ${SUMMARY_FORMAT}, (unsigned int)sizeof(struct ${record}), ${text.length}, ${crc}U, ${plan.main.expressions.length}, ${slotsAt}, (unsigned int)${parts.samplesAt}, (unsigned int)${parts.samplesSize} },`,
-    `${cString(padded)},`,
+    `{ ${SUMMARY_FORMAT}, (unsigned int)sizeof(struct ${record}), ${size}, ${crc}U, ${plan.main.expressions.length}, ${slotsAt}, (unsigned int)${parts.samplesAt}, (unsigned int)${parts.samplesSize} },`,
+    `${literals},`,
     `${parts.values} };`,
   ].join('\n');
   const blocks = new Map<number, string>();

@@ -50,7 +50,7 @@ export function rewriteUnit(preprocessed: string, options: RewriteOptions): Rewr
   const selected = selectTypes(parsed);
   const unit = mapOrigins(unitOf(parsed, selected, options), options.prefixMaps ?? []);
   if (parsed.source.count === 0) return { text: preprocessed, diagnostics: [], unit, registrations: '' };
-  const summary = summarySource(unit, planUnitSlots(selected), options.retain ?? true);
+  const summary = summarySource(unit, planUnitSlots(selected), selected.ofHeaders, options.retain ?? true);
   return { ...planEdits(parsed, selected, unit, summary, options), diagnostics: parsed.diagnostics, unit };
 }
 

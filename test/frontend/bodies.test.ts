@@ -159,6 +159,17 @@ test('tables of label addresses are not migrated by themselves', () => {
   assert.equal(variables(unit), ['a.c/f#go: array [] of pointer to void manual']);
 });
 
+test('parts of a body in which there is nothing to find do not hide what others need', () => {
+  const unit = parse(
+    'void g(void); void take(void (*)(void)); int f(int n) { typedef short T; struct s { T t; }; { typedef char T; T u = 1; n += u; } if (n) { int g = 2; n = g; } else take(g); static T k; static struct s l; return n + k + l.t; }',
+  );
+  assert.equal(variables(unit), ['a.c/f#k: short', 'a.c/f#l: struct s']);
+  assert.equal(
+    unit.registeredFunctions.map((r) => r.name),
+    ['g'],
+  );
+});
+
 test('a nested function does not disturb what comes after it', () => {
   const unit = parse(
     'int f(int n) { static int a; int inner(int z) { return z + a; } a = inner(n); static int b; b++; return a; } int g;',
