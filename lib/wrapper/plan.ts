@@ -3,7 +3,7 @@
  * steps, plain values that can be printed (`--kitsune-dump=plan`) and tested. Nothing is run here.
  */
 
-import { basename } from 'node:path';
+import { basename, normalize } from 'node:path';
 import { foreignLanguage, unknownOption } from '../support/compiler-errors.js';
 import type { Diagnostic } from '../support/errors.js';
 import type { Invocation } from './command-line.js';
@@ -57,7 +57,10 @@ function reasonToForward(invocation: Invocation, world: World): string | undefin
   if (nameless) return `a language that no compiler knows: ${nameless.language}`;
   const compiled = inputs.filter((i) => i.language !== undefined);
   const hasOutput = invocation.effects.has('output');
-  if (hasOutput && invocation.output === undefined) return '-o without a name';
+  if (hasOutput && !invocation.output) return '-o without a name';
+  const output = invocation.output === undefined ? undefined : normalize(invocation.output);
+  const overwritten = inputs.find((i) => i.path !== '-' && normalize(i.path) === output);
+  if (overwritten) return `an output over its input: ${overwritten.path}`;
   if (invocation.mode !== 'link') {
     if (compiled.length === 0) return 'nothing to compile';
     if (hasOutput && compiled.length > 1) return '-o with several outputs';

@@ -54,6 +54,9 @@ const cases: readonly Case[] = [
   { args: '-c a.c -o missing/x.o' },
   { args: '-c a.c -o obj' },
   { args: '-c a.c b.c -o c.o' },
+  { args: '-c a.c -o a.c' },
+  { args: '-c a.c -o ./obj/../a.c' },
+  { args: '-c a.c -o ' },
   { args: '-c nofile.c' },
   { args: '-c a.c nofile.c' },
   { args: '-c' },
@@ -134,6 +137,17 @@ test('-S writes assembly that assembles', () => {
   assert.is(call(kcc, ['-S', 'a.c', '-o', 'obj/a.s'], directory).status, 0);
   assert.is(call(kcc, ['-c', 'obj/a.s', '-o', 'obj/a.o'], directory).status, 0);
   assert.match(textOf(directory, 'obj/a.s') ?? '', /\.file\s+"a\.c"|\.globl\s+a/);
+});
+
+test('a source is never overwritten by its object', () => {
+  const directory = makeDirectory(sources);
+  for (const args of [
+    ['-c', 'b.c', '-o', './b.c'],
+    ['b.c', '-o', 'b.c'],
+  ]) {
+    assert.is(call(kcc, args, directory).status, 1);
+    assert.is(textOf(directory, 'b.c'), sources['b.c']);
+  }
 });
 
 for (const compiler of ['gcc', 'clang']) {
