@@ -9,11 +9,12 @@ import {
   malformedAnnotation,
   namespaceConflict,
   registerVariable,
+  staticOfDeadFunction,
   unmentionedStatic,
   unreadableDeclaration,
 } from '../support/frontend-errors.js';
 import { analyseBody, type LocalVariable } from './bodies.js';
-import { keywordClass } from './keywords.js';
+import { keywordClass, keywordId } from './keywords.js';
 import { findUsage, isExternalDefinition, isMentioned, type Usage } from './liveness.js';
 import { createScope, originAt, type ParserState } from './parser-state.js';
 import { isSystemOffset, positionOf } from './positions.js';
@@ -101,7 +102,11 @@ export function parseUnit(preprocessed: string, options: ParseOptions): ParsedUn
   const noted: NotedFunction[] = [];
   const taken = new Set(usage.takenInInitialisers);
   for (const f of file.functions.values()) {
-    if (!f.defined || !usage.live.has(f.id)) continue;
+    if (!f.defined) continue;
+    if (!usage.live.has(f.id)) {
+      if (!inSystemHeader(state, f.nameToken)) reportDeadStatics(state, f, diagnostics);
+      continue;
+    }
     const candidates = usage.bodies.get(f.id);
     if (!candidates && !f.notesLocals) continue;
     readBody(state, f, candidates ?? new Set(), options, keys, variables, noted, taken, diagnostics);
@@ -299,6 +304,17 @@ function fileVariables(
     });
   }
   return out;
+}
+
+const STATIC = keywordId('static');
+
+/** A function that is not emitted may have static locals, which the compiler drops with it. */
+function reportDeadStatics(state: ParserState, f: FileFunction, diagnostics: Diagnostic[]): void {
+  if (!state.source.ids.subarray(f.open, f.close).includes(STATIC)) return;
+  const { name, open, close, parameters } = f;
+  const request = { name, open, close, parameters, wantLocals: false, candidates: new Set<number>() };
+  for (const v of analyseBody(state, request).statics)
+    diagnostics.push(staticOfDeadFunction(v.name, name, locationOf(state, v.nameToken)));
 }
 
 function readBody(

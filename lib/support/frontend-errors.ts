@@ -100,6 +100,16 @@ export function namespaceConflict(declared: string, given: string, location: Loc
   };
 }
 
+/** A static local of a function that no emitted code mentions: it goes with the function. */
+export function staticOfDeadFunction(name: string, func: string, location: Location): Diagnostic {
+  return {
+    code: 'KT1109',
+    severity: 'notice',
+    message: `static ${name} of ${func}() is not registered: no code that is compiled mentions the function`,
+    location,
+  };
+}
+
 /** A static that no emitted code mentions: it is left to the compiler, which drops it and may say so. */
 export function unmentionedStatic(name: string, func: string | undefined, location: Location): Diagnostic {
   return {

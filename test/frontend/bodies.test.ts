@@ -170,6 +170,17 @@ test('parts of a body in which there is nothing to find do not hide what others 
   );
 });
 
+test('static locals of functions that nothing mentions are reported, each by its name', () => {
+  const unit = parse(
+    'static int f(int n) { static int a, b; { static const char *const c = "x"; n += c[0]; } a = b; return a + n; } int g(void) { static int d; return d++; }',
+  );
+  assert.equal(variables(unit), ['a.c/g#d: int']);
+  assert.equal(
+    unit.diagnostics.map((d) => `${d.code} ${/static \w+ of \w+/.exec(d.message)?.[0]}`),
+    ['KT1109 static a of f', 'KT1109 static b of f', 'KT1109 static c of f'],
+  );
+});
+
 test('a nested function does not disturb what comes after it', () => {
   const unit = parse(
     'int f(int n) { static int a; int inner(int z) { return z + a; } a = inner(n); static int b; b++; return a; } int g;',

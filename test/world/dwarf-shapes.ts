@@ -148,8 +148,9 @@ export function shapesOfDebugInfo(info: DebugInfo): Shapes {
         case 'variable': {
           const location = child.attributes.get('location');
           const isStatic = location !== undefined && /^DW_OP_(?:addr|const8u|GNU_push_tls)/.test(location);
+          const folded = location === undefined && child.attributes.has('const_value');
           // __func__ and its like.
-          if (!isStatic || child.attributes.has('artificial')) break;
+          if (!(isStatic || folded) || child.attributes.has('artificial')) break;
           const declared = entryAttribute(info, child, 'specification') ?? child;
           const name = textAttribute(declared, 'name');
           if (name === undefined) break;
@@ -161,7 +162,8 @@ export function shapesOfDebugInfo(info: DebugInfo): Shapes {
             line: numberAttribute(child, 'decl_line') ?? numberAttribute(declared, 'decl_line') ?? 0,
             // A definition may complete the array that an earlier declaration left open.
             type: child.attributes.has('type') ? targetText(child) : targetText(declared),
-            threadLocal: location.includes('tls'),
+            threadLocal: location?.includes('tls') ?? false,
+            ...(folded ? { folded } : {}),
           });
         }
       }

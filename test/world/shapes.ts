@@ -13,6 +13,8 @@ export interface VariableShape {
   readonly line: number;
   readonly type: string;
   readonly threadLocal: boolean;
+  /** Never written: gcc tells its value instead of its place, which it may have all the same. */
+  readonly folded?: boolean;
 }
 
 /** A struct, union or enum with its body. */
