@@ -110,7 +110,9 @@ export function createObjects(
     const old = r.kind === 'leave' ? undefined : r.old;
     const declared = (side: 'old' | 'new', name: string): string => {
       const node = side === 'old' ? old : r.new;
-      if (node === undefined || node.id < 0 || node.kind === 'pointer') return `void **${name}`;
+      // What pointers lead to doesn't matter, but to the code of a rule.
+      if (node === undefined || node.id < 0 || (node.kind === 'pointer' && r.kind !== 'code'))
+        return `void **${name}`;
       definitions.need(side, node.id);
       return node.kind === 'array'
         ? names.declare(side, node.id, `(*${name})`)

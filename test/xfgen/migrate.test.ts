@@ -182,6 +182,16 @@ struct t -> struct t: { $out.k = $in.k; XF_INVOKE(XF_PTR($xform(struct t, struct
   { copied: ['inside'] },
 );
 migrates(
+  'code for a typedef of a pointer sees that typedef in arrays behind pointers too',
+  `
+typedef char *text; text *E_PTRARRAY(2) words; void build(void) { words = calloc(2, sizeof *words); words[1] = strdup("word"); }
+`,
+  `
+typedef char *text; text *E_PTRARRAY(2) words; int check(void) { return words[0] != NULL || strcmp(words[1], "ord"); }
+`,
+  `typedef text -> typedef text: { $out = $in ? strdup($in + 1) : NULL; }`,
+);
+migrates(
   'arithmetic types that grew keep every value',
   `
 struct w { unsigned char uc; signed char sc; char c; short s; unsigned short us; int i; unsigned u; float f; _Bool b; enum { A, B } e; unsigned bf : 4; int sb : 3; int arr[3]; } w; struct w *pw;
