@@ -13,6 +13,8 @@ import type { AggregateNode, Node, TypeArgument, View } from './view.js';
 /** What `Comparison.codeUse` does. */
 export function closureFinder(comparison: Comparison): Comparison['codeUse'] {
   const { old: oldView, new: newView, errors, relate } = comparison;
+  /** Code that transforms a recursive type asks for its own closures again: each place's are found once. */
+  const known = new Map<string, Map<string, ClosureUse>>();
 
   function codeUse(
     rule: ResolvedRule,
@@ -21,7 +23,10 @@ export function closureFinder(comparison: Comparison): Comparison['codeUse'] {
     place: Place,
     source?: Source,
   ): CodeUse {
-    const closures = new Map<string, ClosureUse>();
+    const key = [rule.index, o?.key, ...holders.map((h) => h?.key)].join('|');
+    const found = known.get(key);
+    const closures = found ?? new Map<string, ClosureUse>();
+    known.set(key, closures);
     const visit = (pieces: readonly CodePiece[]): void => {
       for (const p of pieces) {
         if (p.kind === 'parameter' || p.kind === 'xform') {
@@ -49,7 +54,7 @@ export function closureFinder(comparison: Comparison): Comparison['codeUse'] {
           badType(p.type, p.side, p.location);
       }
     };
-    if (rule.rule.code !== undefined) visit(rule.rule.code.pieces);
+    if (found === undefined && rule.rule.code !== undefined) visit(rule.rule.code.pieces);
     return { rule, closures, ...(source === undefined ? {} : { source }) };
   }
 

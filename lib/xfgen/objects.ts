@@ -6,6 +6,7 @@ import type { Definitions } from './definitions.js';
 import { type Functions, quoted } from './functions.js';
 import { lengthInC } from './length.js';
 import type { Names } from './names.js';
+import { isAggregate } from './places.js';
 import type { Plan } from './plan.js';
 import type { FollowRelation, Pair, Relation } from './relation.js';
 import { alignOf, type Span, sizeOf, spansOf } from './spans.js';
@@ -49,7 +50,7 @@ export function createObjects(
 
   /** `given`: the allocator named at the pointer; without one, the type's. */
   function object(r: Relation, given: Custom | undefined, zeroEnded: boolean): string {
-    const custom = given ?? (r.kind === 'aggregate' ? plan.new.customOf(r.pair.new.id) : undefined);
+    const custom = given ?? (isAggregate(r.new) ? plan.new.customOf(r.new.id) : undefined);
     const key = `${relationKey(r)}|${custom?.allocate ?? ''}|${custom?.release ?? ''}|${zeroEnded}`;
     const found = known.get(key);
     if (found !== undefined) return found;
@@ -109,7 +110,9 @@ export function createObjects(
     const old = r.kind === 'leave' ? undefined : r.old;
     const declared = (side: 'old' | 'new', name: string): string => {
       const node = side === 'old' ? old : r.new;
-      if (node === undefined || node.id < 0 || node.kind === 'pointer') return `void **${name}`;
+      // What pointers lead to doesn't matter, but to the code of a rule.
+      if (node === undefined || node.id < 0 || (node.kind === 'pointer' && r.kind !== 'code'))
+        return `void **${name}`;
       definitions.need(side, node.id);
       return node.kind === 'array'
         ? names.declare(side, node.id, `(*${name})`)

@@ -5,7 +5,7 @@ import type { Definitions } from './definitions.js';
 import { addressOf, type Functions, member, quoted, type Spot } from './functions.js';
 import type { Names } from './names.js';
 import { type Objects, relationKey, spanTable } from './objects.js';
-import { closureKey } from './places.js';
+import { closureKey, isAggregate } from './places.js';
 import type { Plan } from './plan.js';
 import type { CodeUse, FieldPlan, Pair, Relation } from './relation.js';
 import type { ResolvedRule } from './rules.js';
@@ -267,7 +267,9 @@ export function createRuleCode(
     if (closure === undefined) return 'NULL';
     if (closure.kind === 'opaque') return 'XF_RAW(0)';
     const r = closure.relation;
-    if (r.kind === 'aggregate') return `transform_closure_of(&${objects().ofRelation(r)}, ${lift(r)})`;
+    // An object that has a table is treated as the walk treats it, wherever pointers lead in it.
+    if (r.kind === 'aggregate' || (r.kind === 'code' && isAggregate(r.new)))
+      return `transform_closure_of(&${objects().ofRelation(r)}, ${lift(r)})`;
     return `XF_LIFT(${lift(r)}, ${reshaped(r) ? 'XF_DEEP' : 'XF_SHALLOW'}, ${sizes(r)})`;
   }
 

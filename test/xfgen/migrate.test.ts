@@ -166,6 +166,32 @@ tab -> list: { $out = malloc(3 * sizeof *$out); for (int i = 0; i < 3; i++) XF_I
 INIT n: { $out = 3; }`,
 );
 migrates(
+  'code that transforms a type asks for the closure of that same type, so that lists and trees follow',
+  `
+struct s { int k; int a; struct s *next; struct t *tree; }; struct t { struct t *left, *right; struct s *owner; int k; }; struct s *head; int *inside; 
+void build(void) { head = calloc(1, sizeof *head); head->next = calloc(1, sizeof *head); head->next->next = head; head->next->a = 4; head->tree = calloc(1, sizeof(struct t));
+  head->tree->k = 7; head->tree->owner = head->next; head->tree->left = head->tree; inside = &head->next->a; }
+`,
+  `
+struct s { long b; struct s *next; struct t *tree; int a; }; struct t { int k; struct t *left, *right; struct s *owner; }; struct s *head; int *inside; 
+int check(void) { struct s *n = head->next; struct t *t = head->tree; if (n->next != head || n->a != 4 || n->b != 40) return 1; if (inside != &n->a) return 2; return t->k != 7 || t->owner != n || t->left != t; }
+`,
+  `struct s -> struct s: { $out.a = $in.a; $out.b = 10 * $in.a; XF_INVOKE(XF_PTR($xform(struct s, struct s)), &$in.next, &$out.next);
+  XF_INVOKE(XF_PTR($xform(struct t, struct t)), &$in.tree, &$out.tree); }
+struct t -> struct t: { $out.k = $in.k; XF_INVOKE(XF_PTR($xform(struct t, struct t)), &$in.left, &$out.left); XF_INVOKE(XF_PTR($xform(struct s, struct s)), &$in.owner, &$out.owner); }`,
+  { copied: ['inside'] },
+);
+migrates(
+  'code for a typedef of a pointer sees that typedef in arrays behind pointers too',
+  `
+typedef char *text; text *E_PTRARRAY(2) words; void build(void) { words = calloc(2, sizeof *words); words[1] = strdup("word"); }
+`,
+  `
+typedef char *text; text *E_PTRARRAY(2) words; int check(void) { return words[0] != NULL || strcmp(words[1], "ord"); }
+`,
+  `typedef text -> typedef text: { $out = $in ? strdup($in + 1) : NULL; }`,
+);
+migrates(
   'arithmetic types that grew keep every value',
   `
 struct w { unsigned char uc; signed char sc; char c; short s; unsigned short us; int i; unsigned u; float f; _Bool b; enum { A, B } e; unsigned bf : 4; int sb : 3; int arr[3]; } w; struct w *pw;
