@@ -1,13 +1,17 @@
 /** Which tokens are annotations: they must be gone before the compiler sees the text, wherever they stand. */
 import { bareName, splitArguments } from './attributes.js';
 import { keywordClass } from './keywords.js';
-import { COMMA, LBRACKET, LPAREN, type Source, T_IDENT, tokenText } from './tokens.js';
+import { COMMA, LBRACKET, LPAREN, type Source, T_IDENT } from './tokens.js';
 
 /** Tokens to blank, in order. A list with other attributes in it loses its annotations only. */
 export function annotationTokens(source: Source): number[] {
   const out: number[] = [];
-  if (![...source.names].some((name) => bareName(name).startsWith('kt_'))) return out;
   const { kinds, ids, partners } = source;
+  const words = new Set<number>();
+  source.names.forEach((name, id) => {
+    if (bareName(name).startsWith('kt_')) words.add(id);
+  });
+  if (words.size === 0) return out;
   for (let i = 0; i < source.count; i++) {
     let first = -1;
     let end = -1;
@@ -24,10 +28,13 @@ export function annotationTokens(source: Source): number[] {
     ) {
       [first, end, whole] = [i + 2, partners[i]! - 1, partners[i]!];
     } else continue;
+    // Most lists are of system headers, and have none.
+    if (!ids.subarray(first, end).some((id) => words.has(id))) {
+      i = whole;
+      continue;
+    }
     const items = splitArguments(source, first, end);
-    const isOurs = items.map(
-      ([from, to]) => from < to && bareName(tokenText(source, from)).startsWith('kt_'),
-    );
+    const isOurs = items.map(([from, to]) => from < to && words.has(ids[from]!));
     if (isOurs.every(Boolean) && items.length > 0) {
       for (let t = i; t <= whole; t++) out.push(t);
     } else if (isOurs.some(Boolean)) {
