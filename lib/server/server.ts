@@ -22,6 +22,7 @@ export interface ServerOptions {
   readonly path: string;
   /** What clients know it by: `identityOf` at the time it was started. */
   readonly identity: string;
+  /** How long it waits for the next client; by default `patience`. */
   readonly idleMs?: number;
   /** Resident bytes with which no further client is taken. */
   readonly mostBytes?: number;
@@ -44,9 +45,17 @@ function isUnchanged(identity: string): boolean {
   }
 }
 
+/**
+ * Milliseconds that a server waits for the next client. One that has compiled a hundred files is twice as fast as one that has just
+ * started, so it outlives the time between two builds of somebody who writes and tries; but not with much memory.
+ */
+function patience(): number {
+  return process.memoryUsage.rss() > 1 << 29 ? 60_000 : 600_000;
+}
+
 /** Serves until there is nothing left to serve. */
 export function serve(options: ServerOptions): Server {
-  const { idleMs = 60_000, mostBytes = 1 << 30 } = options;
+  const { mostBytes = 1 << 30 } = options;
   const sockets = new Set<Socket>();
   let idle: NodeJS.Timeout | undefined;
   let retired = false;
@@ -66,7 +75,7 @@ export function serve(options: ServerOptions): Server {
   const rest = (): void => {
     if (sockets.size > 0) return;
     if (process.memoryUsage.rss() > mostBytes || !isUnchanged(options.identity)) retire();
-    else idle = setTimeout(retire, idleMs);
+    else idle = setTimeout(retire, options.idleMs ?? patience());
   };
 
   const server = createServer((socket) => {
