@@ -8,7 +8,7 @@ import { type Objects, relationKey, spanTable } from './objects.js';
 import { closureKey, isAggregate } from './places.js';
 import type { Plan } from './plan.js';
 import type { CodeUse, FieldPlan, Pair, Relation } from './relation.js';
-import type { ResolvedRule } from './rules.js';
+import { findSymbol, type ResolvedRule } from './rules.js';
 import { spansOf } from './spans.js';
 import { parseTypeName } from './typename.js';
 import type { Node, Side } from './view.js';
@@ -255,7 +255,7 @@ export function createRuleCode(
 
   function symbolText(side: Side, key: string): string {
     const view = side === 'old' ? plan.old : plan.new;
-    const v = view.variables.get(key) ?? [...view.variables.values()].find((x) => x.key.endsWith(`/${key}`));
+    const [v] = findSymbol(view, key);
     const lookup = `kitsune_lookup_key_${side}(${quoted(v?.key ?? key)})`;
     if (v === undefined) return `(*(char *)${lookup})`;
     definitions.needAll(side, v.type);

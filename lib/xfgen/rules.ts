@@ -9,7 +9,7 @@ import {
   typeToVariable,
   unknownPath,
 } from '../support/transformer-errors.js';
-import type { Anchor, Path, Rule, Step, TypeKeyword, XfFile } from '../xf/syntax.js';
+import type { Anchor, CodeBlock, CodePiece, Path, Rule, Step, TypeKeyword, XfFile } from '../xf/syntax.js';
 import { nearest } from './near.js';
 import type { AggregateNode, Field, Node, OutsideAnnotations, View } from './view.js';
 
@@ -73,6 +73,35 @@ function findByKey<T extends { readonly key: string }>(
   const exact = found.filter((v) => anchor.file === undefined || keyParts(v.key).file === anchor.file);
   const chosen = exact.length > 0 ? exact : found;
   return [...new Map(chosen.map((v) => [v.key, v])).values()];
+}
+
+/** The variables that `$oldsym(key)` may mean: the file of a static can be left out or cut to its end. */
+export function findSymbol(view: View, key: string): Variable[] {
+  const exact = view.variables.get(key);
+  if (exact !== undefined) return [exact];
+  return [...view.variables.values()].filter((v) => v.key.endsWith(`/${key}`));
+}
+
+/** Whether each `$oldsym()` and `$newsym()` of the code names one variable, or a function. */
+function checkSymbols(code: CodeBlock, views: Record<'old' | 'new', View>, errors: Diagnostic[]): void {
+  const visit = (pieces: readonly CodePiece[]): void => {
+    for (const p of pieces) {
+      if (p.kind === 'place') visit(p.argument);
+      if (p.kind === 'xform') p.arguments.forEach(visit);
+      if (p.kind !== 'symbol') continue;
+      const text = `$${p.side}sym(${p.key})`;
+      const view = views[p.side];
+      const found = findSymbol(view, p.key);
+      const keys = found.map((v) => v.key);
+      if (found.length > 1) errors.push(ambiguousPath(text, p.side, keys, p.location));
+      const isFunction = (): boolean =>
+        view.version.functions.some((f) => f.key === p.key || f.key.endsWith(`/${p.key}`));
+      if (found.length > 0 || isFunction()) continue;
+      const near = nearest(p.key, [...view.variables.keys()]);
+      errors.push(unknownPath(text, p.side, 'variable or function of that name', near, p.location));
+    }
+  };
+  visit(code.pieces);
 }
 
 /** Looks through arrays. */
@@ -220,8 +249,12 @@ function checkSteps(path: Path, start: readonly Node[], view: View, errors: Diag
 /** Resolves all rules; errors are added to `errors`. Rules of ready-made files that speak of types this program has not are left out. */
 export function resolveRules(xf: XfFile, oldView: View, newView: View, errors: Diagnostic[]): ResolvedRule[] {
   const resolved: ResolvedRule[] = [];
+  const views = { old: oldView, new: newView };
+  const isOptional = (part: CodeBlock | Rule): boolean => part.location.file !== xf.file && xf.file !== '';
+  for (const header of xf.headers) if (!isOptional(header)) checkSymbols(header, views, errors);
   for (const rule of xf.rules) {
-    const optional = rule.location.file !== xf.file && xf.file !== '';
+    const optional = isOptional(rule);
+    if (!optional && rule.code !== undefined) checkSymbols(rule.code, views, errors);
     const own: Diagnostic[] = [];
     const from = rule.from === undefined ? undefined : resolvePath(rule.from, oldView, rule, own);
     const to = resolvePath(rule.to, newView, rule, own);

@@ -300,6 +300,16 @@ test('an unknown path names what is near', () => {
   assert.is(errors(o, n, 'a -> x: {} b -> x: {} INIT struct q.r: {}').length, 3);
 });
 
+test('a symbol in code names one variable of its version', () => {
+  const o = version('v1', { total: int, 'a.c/x': int, 'src/b.c/x': int });
+  const n = version('v2', { total: long, 'a.c/x': int, 'src/b.c/x': int });
+  const found = (code: string): string[] => errors(o, n, `INIT total: { $out = ${code}; }`);
+  assert.equal(found('$oldsym(total) + $oldsym(b.c/x) + $newsym(src/b.c/x)'), []);
+  assert.match(found('$oldsym(totl)')[0] ?? '', /KT3010 .*`\$oldsym\(totl\)`.*Did you mean `total`/);
+  assert.match(found('$newsym(x)')[0] ?? '', /KT3011 .*`\$newsym\(x\)`/);
+  assert.match(errors(o, n, '{ static int f(void) { return $newsym(gone); } }')[0] ?? '', /KT3010/);
+});
+
 test('a file in a key may be any suffix that is unambiguous', () => {
   const v = (name: string): Version => version(name, { 'src/a/dict.c/x': int, 'src/b/dict.c/x': int });
   assert.equal(errors(v('v1'), v('v2'), 'a/dict.c/x -> a/dict.c/x: {}'), []);
