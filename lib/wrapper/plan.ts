@@ -44,17 +44,27 @@ const forward = (invocation: Invocation, reason: string, extra: readonly string[
   temporaries: [],
 });
 
+const makesObjects = (invocation: Invocation): boolean =>
+  invocation.mode === 'compile' || invocation.mode === 'assemble';
+
+const isThere = (input: Input, world: World): boolean => input.path === '-' || world.exists(input.path);
+
+const isHeader = (input: Input): boolean => input.language?.endsWith('-header') === true;
+
 /** Why this command line is left to the compiler, if it is. */
 function reasonToForward(invocation: Invocation, world: World): string | undefined {
   const inputs = inputsOf(invocation);
   if (invocation.effects.has('forward')) return 'an option that asks the compiler itself';
   if (inputs.length === 0) return 'no input files';
-  // The compiler has its own words for what is missing.
-  const missing = inputs.find((i) => i.path !== '-' && !world.exists(i.path));
-  if (missing) return `no such file: ${missing.path}`;
+  // The compiler has its own words for what it can't compile. It compiles the other files all the same (but for clang, if one is
+  // missing): those must not go without registrations.
+  const others = makesObjects(invocation) && inputs.some((i) => isC(i) && isThere(i, world));
+  const goesOn = others && world.family === 'gcc';
+  const missing = inputs.find((i) => !isThere(i, world));
+  if (missing && !goesOn) return `no such file: ${missing.path}`;
   if (inputs.some((i) => i.path === '-' && i.language === undefined)) return 'standard input without -x';
   const nameless = inputs.find((i) => i.language !== undefined && !languages.has(i.language));
-  if (nameless) return `a language that no compiler knows: ${nameless.language}`;
+  if (nameless && !goesOn) return `a language that no compiler knows: ${nameless.language}`;
   const compiled = inputs.filter((i) => i.language !== undefined);
   const hasOutput = invocation.effects.has('output');
   if (hasOutput && !invocation.output) return '-o without a name';
@@ -65,7 +75,7 @@ function reasonToForward(invocation: Invocation, world: World): string | undefin
     if (compiled.length === 0) return 'nothing to compile';
     if (hasOutput && compiled.length > 1) return '-o with several outputs';
   }
-  if (inputs.some((i) => i.language?.endsWith('-header'))) return 'a header to precompile';
+  if (inputs.some(isHeader) && !others) return 'a header to precompile';
   if (invocation.mode === 'link' && optionsOf(invocation).some((t) => t.words[0] === '-emit-llvm')) {
     return '-emit-llvm without -c';
   }
@@ -99,7 +109,12 @@ function planSteps(invocation: Invocation, world: World): Plan {
   const steps: Step[] = [];
 
   const foreign = inputs.filter(
-    (i) => i.language !== undefined && !isC(i) && !i.language.startsWith('assembler'),
+    (i) =>
+      i.language !== undefined &&
+      languages.has(i.language) &&
+      !isC(i) &&
+      i.language !== 'c-header' &&
+      !i.language.startsWith('assembler'),
   );
   if (foreign.length > 0) {
     const language = foreign[0]!.language!.startsWith('c++') ? 'C++' : foreign[0]!.language!;
@@ -113,8 +128,9 @@ function planSteps(invocation: Invocation, world: World): Plan {
 
   const objectOf = new Map<Input, number>();
   for (const input of inputs) {
-    if (input.language === undefined) continue;
-    if (isC(input)) {
+    const there = isThere(input, world);
+    if (input.language === undefined && (linking || there)) continue;
+    if (isC(input) && there) {
       let output: Word;
       if (linking) {
         const number = temporaries.push(`${stemOf(input.path)}.o`) - 1;
@@ -137,7 +153,7 @@ function planSteps(invocation: Invocation, world: World): Plan {
   return { steps, diagnostics, temporaries };
 }
 
-/** `-c` or `-S` of a file in another language, next to C files or not. */
+/** `-c` or `-S` of a file in another language, or of one that is missing, next to C files or not. */
 function wordsForOther(invocation: Invocation, world: World, input: Input): string[] {
   const options = optionsOf(invocation).filter(
     (t) => t.spec?.effect !== 'language' && t.spec?.effect !== 'position',
@@ -184,7 +200,7 @@ function planCompilation(invocation: Invocation, world: World, input: Input, out
   // The compiler says that they are not used; here it shall say it too.
   const unused = linking
     ? []
-    : inputsOf(invocation).flatMap((i) => (i.language === undefined ? [i.path] : []));
+    : inputsOf(invocation).flatMap((i) => (i.language === undefined && isThere(i, world) ? [i.path] : []));
   const forPreprocessor = [...unused, ...words(shared), ...positionFlags];
   // -g3 would put the #defines into the text; line and file information stays in either case.
   if (options.some((t) => t.spec?.effect === 'debug')) {

@@ -5,6 +5,7 @@ import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { readUnits } from '../../lib/model/version.js';
 import { testUnless } from '../skip.js';
 import {
   available,
@@ -59,6 +60,11 @@ const cases: readonly Case[] = [
   { args: '-c a.c -o ' },
   { args: '-c nofile.c' },
   { args: '-c a.c nofile.c' },
+  { args: '-c nofile.c b.c nofile.i' },
+  { args: '-c b.c nofile.o' },
+  { args: '-c b.c @no-such-file' },
+  { args: '-S b.c obj/.keep nofile.o -o b.s' },
+  { args: '-c b.c inc/h.h' },
   { args: '-c' },
   { args: '' },
   { args: '-c include.c' },
@@ -287,6 +293,18 @@ test('an interrupted compilation leaves nothing behind', async () => {
     readdirSync(temporary).filter((f) => !f.startsWith('tsx-')),
     [],
   );
+});
+
+test('what gcc compiles next to a file that it can not compile has its registrations', () => {
+  for (const other of ['nofile.c', 'nofile.i', 'nofile.o', '@nofile', '-xnonsense a.c', 'inc/h.h']) {
+    const directory = makeDirectory(sources);
+    call(kcc, ['-c', 'b.c', ...other.split(' ')], directory);
+    assert.equal(
+      readUnits(join(directory, 'b.o')).units.map((u) => u.file),
+      ['b.c'],
+      other,
+    );
+  }
 });
 
 test('a failed compilation keeps the object that was there', () => {
