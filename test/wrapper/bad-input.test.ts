@@ -8,7 +8,17 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readUnits } from '../../lib/model/version.js';
 import { testUnless } from '../skip.js';
-import { call, compare, filesIn, kcc, kccInNode, makeDirectory, noRuntime, textOf } from './kcc.js';
+import {
+  available,
+  call,
+  compare,
+  filesIn,
+  kcc,
+  kccInNode,
+  makeDirectory,
+  noRuntime,
+  textOf,
+} from './kcc.js';
 
 const ways: readonly (readonly [way: string, command: string])[] = [
   ['kcc', kcc],
@@ -185,6 +195,21 @@ for (const [way, command] of ways) {
       );
     }
   });
+
+  testUnless(
+    test,
+    available('clang') ? undefined : 'clang is not installed',
+    `${way} writes an object to a pipe, and does not wait for it to come back`,
+    () => {
+      const directory = makeDirectory(sources);
+      const words = `timeout 20 "${command}" -c a.c -o pipe --typesfile-out=t.ktt`;
+      const result = call('sh', ['-c', `mkfifo pipe; timeout 20 cat pipe >x.o & ${words}`], directory, {
+        environment: { KCC_CC: 'clang' },
+      });
+      assert.is(result.status, 0, result.stderr);
+      assert.is(readUnits(join(directory, 'x.o')).units.length, 1);
+    },
+  );
 
   test(`${way} reports a compiler that dies, and keeps what was there`, () => {
     const directory = makeDirectory({
