@@ -15,6 +15,7 @@ import {
   filesIn,
   kcc,
   makeDirectory,
+  root,
   type Sources,
   textOf,
 } from './kcc.js';
@@ -306,6 +307,28 @@ test('what gcc compiles next to a file that it can not compile has its registrat
     );
   }
 });
+
+for (const compiler of ['gcc', 'clang']) {
+  const reason = available(compiler) ? undefined : `${compiler} is not installed`;
+  testUnless(
+    test,
+    reason,
+    `as ${compiler}: names are what they mean, however their letters are spelled`,
+    () => {
+      const directory = makeDirectory({
+        'u.c':
+          'struct süß { int ä; };\nstatic struct süß größe;\nint gr\\u00fcn;\nint f(void)\n{\n    static int zähler;\n    return zähler++ + größe.\\u00e4 + grün;\n}\n',
+      });
+      const result = call(kcc, ['-c', 'u.c'], directory, { environment: { KCC_CC: compiler } });
+      assert.equal([result.status, result.stderr], [0, '']);
+      const [unit] = readUnits(join(directory, 'u.o')).units;
+      assert.equal(unit?.variables.map((v) => v.name).sort(), ['größe', 'grün', 'zähler']);
+      const shown = call(join(root, 'bin', 'kitsune-ktt.js'), ['show', 'u.o'], directory).stdout;
+      assert.match(shown, /süß/);
+      assert.not.match(shown, /\\U/);
+    },
+  );
+}
 
 test('a failed compilation keeps the object that was there', () => {
   const directory = makeDirectory({ ...sources, 'b.o': 'before' });
