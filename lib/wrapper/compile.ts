@@ -29,6 +29,9 @@ export interface CompileContext extends CompilerContext {
 
 const captured: RunOptions = { stdout: 'pipe', stderr: 'pipe' };
 
+/** After the preprocessor, which wrote dependencies where these say: the compiler would write them again. */
+const preprocessedBefore: RunOptions = { without: ['DEPENDENCIES_OUTPUT', 'SUNPRO_DEPENDENCIES'] };
+
 /** Runs a step; `output` is where the object or assembly goes. Returns the exit status. */
 export async function compileFile(
   step: CompileStep,
@@ -39,6 +42,7 @@ export async function compileFile(
   const input = step.source === '-' ? await caller.standardInput() : undefined;
   const source = sourceWords(step);
   const fromInput: RunOptions = input ? { ...captured, input } : captured;
+  const again: RunOptions = { ...fromInput, ...preprocessedBefore };
 
   // 1. Preprocess, and meanwhile ask for the target.
   const target = targetOf(context, step.compileOptions);
@@ -60,7 +64,7 @@ export async function compileFile(
       [...context.colour, ...step.preprocessOptions, ...(dependencies?.words ?? []), '-E', ...source],
       fromInput,
     );
-    if (result.status !== 0) return compilePlainly(step, output, context, fromInput);
+    if (result.status !== 0) return compilePlainly(step, output, context, again);
     ({ text, encoding } = decode(result.stdout));
     spoken = result.stderr;
     if (step.keepPreprocessed !== undefined) await caller.write(step.keepPreprocessed, result.stdout);
@@ -76,7 +80,7 @@ export async function compileFile(
   });
   if (rewritten.kind === 'unchanged') {
     reportTo(caller, [rewriteFailed(step.source, rewritten.reason)]);
-    return compilePlainly(step, output, context, fromInput);
+    return compilePlainly(step, output, context, again);
   }
   if (context.kitsune.dump !== undefined) {
     reportRewrite(caller, rewritten.diagnostics);
@@ -101,7 +105,7 @@ export async function compileFile(
         failed ? pending.path : await context.temporaries.path(`${basename(step.source)}.o`),
         ...source,
       ],
-      fromInput,
+      again,
     );
     if (plain.status !== 0) {
       await pending.discard();
@@ -127,7 +131,7 @@ export async function compileFile(
             .split('\n')
             .find((l) => l.includes('error')) ?? 'its registrations do not compile';
         reportTo(caller, [rewriteFailed(step.source, reason)]);
-        return compilePlainly(step, output, context, fromInput);
+        return compilePlainly(step, output, context, again);
       }
     }
   }
@@ -192,8 +196,7 @@ async function compileText(
     '-x',
     'cpp-output',
   ];
-  // Dependencies were written by the preprocessor; these would make the compiler write them again.
-  const options: RunOptions = { ...captured, without: ['DEPENDENCIES_OUTPUT', 'SUNPRO_DEPENDENCIES'] };
+  const options: RunOptions = { ...captured, ...preprocessedBefore };
   if (!context.compiler.wantsFiles) {
     return runCompiler(context, [...words, '-'], { ...options, input: text });
   }

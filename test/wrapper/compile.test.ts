@@ -330,6 +330,16 @@ for (const compiler of ['gcc', 'clang']) {
   );
 }
 
+test('$DEPENDENCIES_OUTPUT gets its line once, whatever the compiler has to say', () => {
+  for (const source of ['a.c', 'warn.c', 'syntax.c', 'include.c', 'error.c']) {
+    const both = compare(sources, ['-Wall', '-c', source], 'gcc', {
+      environment: { DEPENDENCIES_OUTPUT: 'dependencies' },
+    });
+    const [expected, found] = [both.real, both.kcc].map((r) => textOf(r.directory, 'dependencies'));
+    assert.is(found, expected, source);
+  }
+});
+
 test('a failed compilation keeps the object that was there', () => {
   const directory = makeDirectory({ ...sources, 'b.o': 'before' });
   writeFileSync(join(directory, 'b.c'), 'int b( {');
