@@ -36,7 +36,7 @@ const keyFlags = (key: string, namespace: string | undefined): string[] => [
 ];
 
 const stemOf = (path: string): string => basename(path).replace(/(.)\.[^.]*$/, '$1');
-const withSuffix = (path: string, suffix: string): string => path.replace(/([^/])\.[^./]*$/, '$1') + suffix;
+const withSuffix = (path: string, suffix: string): string => path.replace(/\.[^./]*$/, '') + suffix;
 
 const forward = (invocation: Invocation, reason: string, extra: readonly string[] = []): Plan => ({
   steps: [{ kind: 'forward', words: [...extra, ...invocation.original], reason }],
@@ -182,13 +182,15 @@ function dependenciesOf(
   const stem = stemOf(input.path);
   // gcc 11 and later: several inputs that are linked get the executable's name in front. clang never did that.
   const alone = world.family === 'gcc' && linking && compiledInputs > 1 ? `a-${stem}.d` : `${stem}.d`;
+  // gcc does not make a name of an object of what stands for standard input.
+  const object = world.family === 'gcc' && input.path === '-' ? '-' : `${stem}.o`;
   return {
     flag: flag === '-MMD' || flag === '--write-user-dependencies' ? '-MMD' : '-MD',
     file:
       options.findLast((t) => t.spec?.effect === 'depend-file')?.value ??
       (invocation.output !== undefined ? withSuffix(invocation.output, '.d') : alone),
     details: options.filter((t) => t.spec?.effect === 'depend-detail').flatMap((t) => t.words),
-    targets: targets.length > 0 ? targets : ['-MQ', invocation.output ?? `${stem}.o`],
+    targets: targets.length > 0 ? targets : ['-MQ', invocation.output ?? object],
   };
 }
 
