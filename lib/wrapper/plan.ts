@@ -3,7 +3,7 @@
  * steps, plain values that can be printed (`--kitsune-dump=plan`) and tested. Nothing is run here.
  */
 
-import { basename, normalize } from 'node:path';
+import { basename, dirname, join, normalize } from 'node:path';
 import { foreignLanguage, unknownOption } from '../support/compiler-errors.js';
 import type { Diagnostic } from '../support/errors.js';
 import type { Invocation } from './command-line.js';
@@ -126,16 +126,16 @@ function planSteps(invocation: Invocation, world: World): Plan {
     );
   }
 
-  const objectOf = new Map<Input, number>();
+  const objectOf = new Map<Input, Word>();
   for (const input of inputs) {
     const there = isThere(input, world);
     if (input.language === undefined && (linking || there)) continue;
     if (isC(input) && there) {
       let output: Word;
       if (linking) {
-        const number = temporaries.push(`${stemOf(input.path)}.o`) - 1;
-        objectOf.set(input, number);
-        output = { temporary: number };
+        const saved = savedName(invocation, world, input, '.o');
+        output = saved ?? { temporary: temporaries.push(`${stemOf(input.path)}.o`) - 1 };
+        objectOf.set(input, output);
       } else {
         output = invocation.output ?? `${stemOf(input.path)}${invocation.mode === 'assemble' ? '.s' : '.o'}`;
       }
@@ -212,7 +212,7 @@ function planCompilation(invocation: Invocation, world: World, input: Input, out
       forPreprocessor.push('-fworking-directory');
   }
   const dependencies = input.language === 'c' ? dependenciesOf(invocation, world, input, linking) : undefined;
-  const saving = options.findLast((t) => t.spec?.effect === 'save-temps');
+  const saving = savingOf(invocation);
   const comments = options.findLast(
     (t) => t.spec?.effect === 'comments-matter' || t.spec?.effect === 'no-comments-matter',
   );
@@ -227,7 +227,7 @@ function planCompilation(invocation: Invocation, world: World, input: Input, out
   const named = options.some((t) => t.spec?.effect === 'auxiliary' || t.spec?.effect === 'save-temps');
   const dumps = options.some((t) => t.spec?.effect === 'dump-directory');
   if (named && !dumps && world.family === 'gcc') {
-    compileOptions.push(...auxiliaryNames(invocation, input, linking));
+    compileOptions.push(...auxiliaryNames(invocation, input));
   }
   // clang reads -Wp,-MD as -MD, and names the target after -o, which -E does not have.
   const viaPreprocessor =
@@ -250,8 +250,8 @@ function planCompilation(invocation: Invocation, world: World, input: Input, out
     plainOptions: [...unused, ...keys, ...includeFlags(world), ...words(shared), ...positionFlags],
     ...(dependencies ? { dependencies } : {}),
     prefixMaps: prefixMapsOf(options),
-    ...(saving ? { keepPreprocessed: savedName(saving, invocation, input, '.i') } : {}),
-    ...(saving && world.family === 'clang' ? { keepAlso: keptByClang(saving, invocation, input) } : {}),
+    ...(saving ? { keepPreprocessed: savedName(invocation, world, input, '.i')! } : {}),
+    ...(saving && world.family === 'clang' ? { keepAlso: keptByClang(invocation, world, input) } : {}),
   };
 }
 
@@ -263,29 +263,50 @@ function prefixMapsOf(options: readonly Option[]): [old: string, replacement: st
   });
 }
 
-/** `-save-temps` and `-save-temps=cwd` put files into the working directory, `=obj` beside the output. */
-function savedName(saving: Option, invocation: Invocation, input: Input, suffix: string): string {
-  const beside = saving.words[0]!.endsWith('=obj') && invocation.output !== undefined;
-  return beside ? withSuffix(invocation.output!, suffix) : stemOf(input.path) + suffix;
+const savingOf = (invocation: Invocation): Option | undefined =>
+  optionsOf(invocation).findLast((t) => t.spec?.effect === 'save-temps');
+
+/** Where gcc 11 and later puts the files beside the output, without their suffixes. */
+function auxiliaryStem(invocation: Invocation, input: Input): string {
+  const stem = stemOf(input.path);
+  const linking = invocation.mode === 'link';
+  const output = outputFile(invocation) ?? (linking ? 'a' : `${stem}.o`);
+  const placed = savingOf(invocation)?.words[0]?.endsWith('=cwd') ? basename(output) : output;
+  if (!linking) return withSuffix(placed, '');
+  const compiled = inputsOf(invocation).filter((i) => i.language !== undefined);
+  return compiled.length === 1 && basename(placed) === stem ? placed : `${placed}-${stem}`;
+}
+
+/** The output, if it is one that other files can stand beside. */
+const outputFile = ({ output }: Invocation): string | undefined =>
+  output === '-' || output === '/dev/null' ? undefined : output;
+
+/** The name of a file that `-save-temps` keeps. clang names them after the input, `=obj` puts them beside the output. */
+function savedName(invocation: Invocation, world: World, input: Input, suffix: string): string | undefined {
+  const saving = savingOf(invocation);
+  if (!saving) return undefined;
+  if (world.family === 'gcc') return auxiliaryStem(invocation, input) + suffix;
+  const beside = saving.words[0]!.endsWith('=obj') ? outputFile(invocation) : undefined;
+  return join(dirname(beside ?? ''), stemOf(input.path) + suffix);
 }
 
 /** clang keeps the bitcode as well, and the assembly if that is not what was asked for. */
 function keptByClang(
-  saving: Option,
   invocation: Invocation,
+  world: World,
   input: Input,
 ): NonNullable<CompileStep['keepAlso']> {
-  const bitcode = { words: ['-c', '-emit-llvm'], file: savedName(saving, invocation, input, '.bc') };
-  if (invocation.mode === 'assemble') return [bitcode];
-  return [bitcode, { words: ['-S'], file: savedName(saving, invocation, input, '.s') }];
+  const file = (suffix: string): string => savedName(invocation, world, input, suffix)!;
+  const bitcode = { words: ['-c', '-emit-llvm'], file: file('.bc') };
+  return invocation.mode === 'assemble' ? [bitcode] : [bitcode, { words: ['-S'], file: file('.s') }];
 }
 
 /** Makes gcc name the files beside the object as if it compiled the source itself (gcc 11 and later). */
-function auxiliaryNames(invocation: Invocation, input: Input, linking: boolean): string[] {
+function auxiliaryNames(invocation: Invocation, input: Input): string[] {
   if (input.path === '-') return [];
   const suffix = /\.[^./]*$/.exec(basename(input.path))?.[0];
   const named = ['-dumpbase', basename(input.path), ...(suffix ? ['-dumpbase-ext', suffix] : [])];
-  if (!linking) return invocation.output === undefined ? named : [];
-  const executable = invocation.output === undefined ? 'a' : withSuffix(invocation.output, '');
-  return ['-dumpdir', `${executable}-`, ...named];
+  if (invocation.mode !== 'link') return outputFile(invocation) === undefined ? named : [];
+  const directory = auxiliaryStem(invocation, input).slice(0, -stemOf(input.path).length);
+  return ['-dumpdir', directory || './', ...named];
 }

@@ -343,6 +343,24 @@ test('$DEPENDENCIES_OUTPUT gets its line once, whatever the compiler has to say'
   }
 });
 
+for (const compiler of ['gcc', 'clang']) {
+  const reason = available(compiler) ? undefined : `${compiler} is not installed`;
+  testUnless(test, reason, `as ${compiler}: -save-temps names what it keeps after input or output`, () => {
+    for (const words of [
+      '-save-temps -c a.c -o obj/x.o',
+      '-save-temps=cwd -c a.c -o obj/x.o',
+      '-save-temps=obj -c a.c -o obj/x.o',
+      '-save-temps=obj -c a.c b.c',
+      '-save-temps -S a.c -o obj/x.s',
+      '-save-temps -c a.c -o /dev/null',
+    ]) {
+      const both = compare(sources, words.split(' '), compiler);
+      assert.is(both.kcc.stderr, both.real.stderr, words);
+      assert.equal(both.kcc.files, both.real.files, words);
+    }
+  });
+}
+
 test('a failed compilation keeps the object that was there', () => {
   const directory = makeDirectory({ ...sources, 'b.o': 'before' });
   writeFileSync(join(directory, 'b.c'), 'int b( {');
