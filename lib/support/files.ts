@@ -85,11 +85,12 @@ const latin1 = (text: string): string => Buffer.from(text).toString('latin1');
 /**
  * An output that is written beside its place and renamed into it. What can't be replaced by a rename (a device, a directory,
  * standard output, a place in a missing directory) is written directly: the tool that writes it reports the trouble in its own words.
+ * `through`: what is there (a link, a file with a mode of its own) stays, and gets the contents.
  */
 export async function pendingOutput(
   path: string,
   caller: Caller,
-  options: { readonly direct?: boolean } = {},
+  options: { readonly direct?: boolean; readonly through?: boolean } = {},
 ): Promise<PendingOutput> {
   const parent = dirname(path);
   const direct = async (): Promise<boolean> => {
@@ -106,7 +107,10 @@ export async function pendingOutput(
     path: temporary,
     async commit() {
       try {
-        await caller.move(temporary, path);
+        if (options.through) {
+          await caller.write(path, await caller.read(temporary));
+          await caller.remove(temporary);
+        } else await caller.move(temporary, path);
       } catch (error) {
         throw new KitsuneError(outputNotWritten(path, reasonOf(error)));
       }

@@ -89,7 +89,7 @@ export async function compileFile(
   }
 
   // 3. Compile.
-  const pending = await pendingOutput(output, context.caller, { direct: step.direct });
+  const pending = await pendingResult(step, output, context);
   let result = await compileText(step, Buffer.from(rewritten.text, encoding), pending.path, context, []);
   if (result.status !== 0 || result.stderr.length > 0) {
     // It has something to say: let the compiler say it about the text that the user wrote.
@@ -160,6 +160,17 @@ function reportRewrite(caller: Caller, diagnostics: readonly Diagnostic[]): void
   for (const d of diagnostics) if (d.severity === 'notice') appendLog(caller, () => formatDiagnostic(d));
 }
 
+/** gcc writes assembly into what is there; its assembler, and clang, replace it. */
+const pendingResult = (
+  step: CompileStep,
+  output: string,
+  { caller, compiler }: CompileContext,
+): Promise<PendingOutput> =>
+  pendingOutput(output, caller, {
+    direct: step.direct,
+    through: step.emits === 'assembly' && compiler.family === 'gcc',
+  });
+
 type Encoding = 'utf8' | 'latin1';
 
 /** C text may hold any bytes: what is not UTF-8 is read as Latin-1, so that it comes out as it went in. */
@@ -212,7 +223,7 @@ async function compilePlainly(
   context: CompileContext,
   options: RunOptions,
 ): Promise<number> {
-  const pending = await pendingOutput(output, context.caller, { direct: step.direct });
+  const pending = await pendingResult(step, output, context);
   const { dependencies } = step;
   const result = await runCompiler(
     context,

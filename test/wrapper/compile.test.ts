@@ -361,6 +361,27 @@ for (const compiler of ['gcc', 'clang']) {
   });
 }
 
+for (const compiler of ['gcc', 'clang']) {
+  const reason = available(compiler) ? undefined : `${compiler} is not installed`;
+  testUnless(test, reason, `as ${compiler}: an output that is there is replaced, or written to`, () => {
+    for (const mode of ['-c', '-S']) {
+      for (const script of [
+        'echo before >t; ln -s t x',
+        'echo before >x; chmod 600 x',
+        'echo before >x; ln x t',
+        'echo before >x; chmod 444 x',
+      ]) {
+        const [expected, found] = [compiler, kcc].map((command) => {
+          const directory = makeDirectory(sources);
+          const words = `${script}; "${command}" ${mode} b.c -o x; stat -c '%n %F %h %A' x t; head -c 6 t | tr -d '\\000'`;
+          return call('sh', ['-c', words], directory, { environment: { KCC_CC: compiler } });
+        });
+        assert.equal(found, expected, `${mode} ${script}`);
+      }
+    }
+  });
+}
+
 test('a failed compilation keeps the object that was there', () => {
   const directory = makeDirectory({ ...sources, 'b.o': 'before' });
   writeFileSync(join(directory, 'b.c'), 'int b( {');
