@@ -70,7 +70,8 @@ function reasonToForward(invocation: Invocation, world: World): string | undefin
   if (hasOutput && !invocation.output) return '-o without a name';
   const output = invocation.output === undefined ? undefined : normalize(invocation.output);
   const overwritten = inputs.find((i) => i.path !== '-' && normalize(i.path) === output);
-  if (overwritten) return `an output over its input: ${overwritten.path}`;
+  const writes = makesObjects(invocation) || invocation.mode === 'link';
+  if (overwritten && writes) return `an output over its input: ${overwritten.path}`;
   if (invocation.mode !== 'link') {
     if (compiled.length === 0) return 'nothing to compile';
     if (hasOutput && compiled.length > 1) return '-o with several outputs';
