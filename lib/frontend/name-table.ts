@@ -20,16 +20,24 @@ function insert(slots: Int32Array, id: number, hash: number): void {
   slots[at] = id;
 }
 
+function hashOf(name: string): number {
+  let hash = name.charCodeAt(0);
+  for (let k = 1; k < name.length; k++) hash = nextHash(hash, name.charCodeAt(k));
+  return hash;
+}
+
+/** A name without universal character names (C11 6.4.3): gcc -E writes letters beyond ASCII that way, clang -E as they are. */
+const plainName = (name: string): string =>
+  name.replace(/\\(?:u([0-9a-fA-F]{4})|U(0010[0-9a-fA-F]{4}|000[0-9a-fA-F]{5}))/g, (_, short, long) =>
+    String.fromCodePoint(Number.parseInt(short ?? long, 16)),
+  );
+
 const emptySlots = (count: number): Int32Array => new Int32Array(count).fill(-1);
 
 /** A table of the keywords, and of `names`, which were interned before. */
 export function createNameTable(): NameTable {
   const names = [...KEYWORDS];
-  const hashes = names.map((name) => {
-    let hash = name.charCodeAt(0);
-    for (let k = 1; k < name.length; k++) hash = nextHash(hash, name.charCodeAt(k));
-    return hash;
-  });
+  const hashes = names.map(hashOf);
   const slots = emptySlots(1 << 12);
   for (const [id, hash] of hashes.entries()) insert(slots, id, hash);
   return { names, ids: new Map(names.map((name, id) => [name, id])), hashes, slots };
@@ -49,7 +57,7 @@ export function copyNameTable(table: NameTable, count = table.names.length): Nam
   return { names, ids: whole ? new Map(table.ids) : new Map(names.map((n, id) => [n, id])), hashes, slots };
 }
 
-/** The number of the name that stands in [start, end). */
+/** The number of the name that stands in [start, end), whichever way its characters are spelled. */
 export function internName(table: NameTable, text: string, start: number, end: number, hash: number): number {
   const { names, hashes, slots } = table;
   const mask = slots.length - 1;
@@ -58,8 +66,10 @@ export function internName(table: NameTable, text: string, start: number, end: n
     if (hashes[id] === hash && names[id]!.length === end - start && text.startsWith(names[id]!, start))
       return id;
   }
-  const id = names.length;
   const name = text.slice(start, end);
+  const plain = plainName(name);
+  if (plain !== name) return internName(table, plain, 0, plain.length, hashOf(plain));
+  const id = names.length;
   names.push(name);
   table.ids.set(name, id);
   hashes.push(hash);

@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { getSystemErrorMap } from 'node:util';
 import type { Caller } from './caller.js';
 import { outputNotWritten, temporaryDirectory } from './compiler-errors.js';
-import { KitsuneError } from './errors.js';
+import { type Diagnostic, KitsuneError } from './errors.js';
 
 /** The C library's words for an error that Node knows by `code`. */
 const systemWords = (code: string): string | undefined =>
@@ -34,23 +34,27 @@ export interface Temporaries {
   path(name: string): Promise<string>;
 }
 
-/** Where temporary files belong. */
-const temporaryParent = (environment: NodeJS.ProcessEnv): string =>
-  (environment.TMPDIR || environment.TMP || environment.TEMP || '/tmp').replace(/(.)\/+$/, '$1');
+/** Where temporary files may be, the best place first: as gcc looks for one (libiberty, `choose_tmpdir`). */
+const temporaryParents = ({ TMPDIR, TMP, TEMP }: NodeJS.ProcessEnv): string[] =>
+  [TMPDIR, TMP, TEMP, '/tmp', '/var/tmp', '/usr/tmp', '.'].flatMap((p) => p?.replace(/(.)\/+$/, '$1') || []);
 
 /** Prepares (but does not make) a private directory for temporary files. */
 export function makeTemporaries(prefix: string, caller: Caller): Temporaries {
   let directory: Promise<string> | undefined;
   let count = 0;
   const make = async (): Promise<string> => {
-    const parent = temporaryParent(caller.environment);
-    try {
-      const made = await caller.makePrivateDirectory(join(parent, prefix));
-      caller.removeAtExit(made);
-      return made;
-    } catch (error) {
-      throw new KitsuneError(temporaryDirectory(parent, reasonOf(error)));
+    const failures: Diagnostic[] = [];
+    for (const parent of temporaryParents(caller.environment)) {
+      try {
+        const made = await caller.makePrivateDirectory(join(parent, prefix));
+        caller.removeAtExit(made);
+        return made;
+      } catch (error) {
+        failures.push(temporaryDirectory(parent, reasonOf(error)));
+      }
     }
+    // The first is where the user wants them.
+    throw new KitsuneError(failures[0]!);
   };
   return {
     async path(name) {
@@ -81,11 +85,12 @@ const latin1 = (text: string): string => Buffer.from(text).toString('latin1');
 /**
  * An output that is written beside its place and renamed into it. What can't be replaced by a rename (a device, a directory,
  * standard output, a place in a missing directory) is written directly: the tool that writes it reports the trouble in its own words.
+ * `through`: what is there (a link, a file with a mode of its own) stays, and gets the contents.
  */
 export async function pendingOutput(
   path: string,
   caller: Caller,
-  options: { readonly direct?: boolean } = {},
+  options: { readonly direct?: boolean; readonly through?: boolean } = {},
 ): Promise<PendingOutput> {
   const parent = dirname(path);
   const direct = async (): Promise<boolean> => {
@@ -102,7 +107,10 @@ export async function pendingOutput(
     path: temporary,
     async commit() {
       try {
-        await caller.move(temporary, path);
+        if (options.through) {
+          await caller.write(path, await caller.read(temporary));
+          await caller.remove(temporary);
+        } else await caller.move(temporary, path);
       } catch (error) {
         throw new KitsuneError(outputNotWritten(path, reasonOf(error)));
       }

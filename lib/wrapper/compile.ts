@@ -29,6 +29,9 @@ export interface CompileContext extends CompilerContext {
 
 const captured: RunOptions = { stdout: 'pipe', stderr: 'pipe' };
 
+/** After the preprocessor, which wrote dependencies where these say: the compiler would write them again. */
+const preprocessedBefore: RunOptions = { without: ['DEPENDENCIES_OUTPUT', 'SUNPRO_DEPENDENCIES'] };
+
 /** Runs a step; `output` is where the object or assembly goes. Returns the exit status. */
 export async function compileFile(
   step: CompileStep,
@@ -39,6 +42,7 @@ export async function compileFile(
   const input = step.source === '-' ? await caller.standardInput() : undefined;
   const source = sourceWords(step);
   const fromInput: RunOptions = input ? { ...captured, input } : captured;
+  const again: RunOptions = { ...fromInput, ...preprocessedBefore };
 
   // 1. Preprocess, and meanwhile ask for the target.
   const target = targetOf(context, step.compileOptions);
@@ -60,7 +64,7 @@ export async function compileFile(
       [...context.colour, ...step.preprocessOptions, ...(dependencies?.words ?? []), '-E', ...source],
       fromInput,
     );
-    if (result.status !== 0) return compilePlainly(step, output, context, fromInput);
+    if (result.status !== 0) return compilePlainly(step, output, context, again);
     ({ text, encoding } = decode(result.stdout));
     spoken = result.stderr;
     if (step.keepPreprocessed !== undefined) await caller.write(step.keepPreprocessed, result.stdout);
@@ -76,7 +80,7 @@ export async function compileFile(
   });
   if (rewritten.kind === 'unchanged') {
     reportTo(caller, [rewriteFailed(step.source, rewritten.reason)]);
-    return compilePlainly(step, output, context, fromInput);
+    return compilePlainly(step, output, context, again);
   }
   if (context.kitsune.dump !== undefined) {
     reportRewrite(caller, rewritten.diagnostics);
@@ -85,7 +89,7 @@ export async function compileFile(
   }
 
   // 3. Compile.
-  const pending = await pendingOutput(output, context.caller, { direct: step.direct });
+  const pending = await pendingResult(step, output, context);
   let result = await compileText(step, Buffer.from(rewritten.text, encoding), pending.path, context, []);
   if (result.status !== 0 || result.stderr.length > 0) {
     // It has something to say: let the compiler say it about the text that the user wrote.
@@ -101,7 +105,7 @@ export async function compileFile(
         failed ? pending.path : await context.temporaries.path(`${basename(step.source)}.o`),
         ...source,
       ],
-      fromInput,
+      again,
     );
     if (plain.status !== 0) {
       await pending.discard();
@@ -127,7 +131,7 @@ export async function compileFile(
             .split('\n')
             .find((l) => l.includes('error')) ?? 'its registrations do not compile';
         reportTo(caller, [rewriteFailed(step.source, reason)]);
-        return compilePlainly(step, output, context, fromInput);
+        return compilePlainly(step, output, context, again);
       }
     }
   }
@@ -155,6 +159,17 @@ function reportRewrite(caller: Caller, diagnostics: readonly Diagnostic[]): void
   );
   for (const d of diagnostics) if (d.severity === 'notice') appendLog(caller, () => formatDiagnostic(d));
 }
+
+/** gcc writes assembly into what is there; its assembler, and clang, replace it. */
+const pendingResult = (
+  step: CompileStep,
+  output: string,
+  { caller, compiler }: CompileContext,
+): Promise<PendingOutput> =>
+  pendingOutput(output, caller, {
+    direct: step.direct,
+    through: step.emits === 'assembly' && compiler.family === 'gcc',
+  });
 
 type Encoding = 'utf8' | 'latin1';
 
@@ -192,8 +207,7 @@ async function compileText(
     '-x',
     'cpp-output',
   ];
-  // Dependencies were written by the preprocessor; these would make the compiler write them again.
-  const options: RunOptions = { ...captured, without: ['DEPENDENCIES_OUTPUT', 'SUNPRO_DEPENDENCIES'] };
+  const options: RunOptions = { ...captured, ...preprocessedBefore };
   if (!context.compiler.wantsFiles) {
     return runCompiler(context, [...words, '-'], { ...options, input: text });
   }
@@ -209,7 +223,7 @@ async function compilePlainly(
   context: CompileContext,
   options: RunOptions,
 ): Promise<number> {
-  const pending = await pendingOutput(output, context.caller, { direct: step.direct });
+  const pending = await pendingResult(step, output, context);
   const { dependencies } = step;
   const result = await runCompiler(
     context,

@@ -61,11 +61,14 @@ async function readSections(read: ReadPart): Promise<Section[] | undefined> {
   });
 }
 
-/** Parts of a file of the caller's; nothing of one that can't be read. */
-const partsOf =
-  (path: string, caller: Caller): ReadPart =>
-  (offset, length) =>
-    caller.read(path, offset, length).catch(() => Buffer.alloc(0));
+/** Parts of a file of the caller's; nothing of one that can't be read, or not twice (a pipe, a terminal). */
+function partsOf(path: string, caller: Caller): ReadPart {
+  const kind = caller.kindOf(path);
+  return async (offset, length) =>
+    (await kind) === 'file'
+      ? caller.read(path, offset, length).catch(() => Buffer.alloc(0))
+      : Buffer.alloc(0);
+}
 
 const partsOfBytes =
   (bytes: Buffer): ReadPart =>

@@ -9,6 +9,7 @@ import {
   inputsOf,
   isC,
   type LinkStep,
+  type Option,
   optionsOf,
   positionFlags,
   type Word,
@@ -54,7 +55,7 @@ function withoutExecutableKind(words: readonly string[]): readonly string[] {
 export function planLink(
   invocation: Invocation,
   world: World,
-  objectOf: ReadonlyMap<Input, number>,
+  objectOf: ReadonlyMap<Input, Word>,
 ): PlannedLink {
   const { effects } = invocation;
   const { installation } = world;
@@ -72,8 +73,8 @@ export function planLink(
   const objects: string[] = [];
   for (const token of invocation.tokens) {
     if (token.kind === 'input') {
-      const number = objectOf.get(token);
-      if (number !== undefined) words.push({ temporary: number });
+      const object = objectOf.get(token);
+      if (object !== undefined) words.push(object);
       else if (token.language === undefined) {
         words.push(token.path);
         objects.push(token.path);
@@ -82,8 +83,9 @@ export function planLink(
     }
     const effect = token.spec?.effect;
     if (effect === 'output' || effect === 'language' || effect?.startsWith('depend-') === true) continue;
-    // clang would describe the assembly that kcc adds, by its temporary path: there is nothing else to describe.
+    // There is only the assembly that kcc adds: clang would describe it by its temporary path, and both would keep its object.
     if (effect === 'debug' && world.family === 'clang' && !hasOtherSources(invocation)) continue;
+    if (keepsMore(token) && !hasOtherSources(invocation) && !usesLto(invocation)) continue;
     if (effect === 'position' || (version && effect === 'pie')) continue;
     if (token.spec?.stage === 'preprocess' && objectOf.size > 0 && !hasOtherSources(invocation)) continue;
     words.push(...(version ? withoutExecutableKind(token.words) : token.words));
@@ -112,8 +114,15 @@ export function planLink(
   };
 }
 
+/** Makes the compiler leave files of what it compiles or assembles on the way to the link. */
+const keepsMore = (option: Option): boolean =>
+  option.spec?.effect === 'save-temps' || option.words[0] === '-gsplit-dwarf';
+
 const hasOtherSources = (invocation: Invocation): boolean =>
   inputsOf(invocation).some((i) => i.language !== undefined && !isC(i));
+
+const usesLto = (invocation: Invocation): boolean =>
+  optionsOf(invocation).some((t) => t.words[0]!.startsWith('-flto'));
 
 /** Words of the linker that put the symbols of an executable, or some of them, where the objects that it loads find them. */
 const exportsDynamic =
@@ -129,8 +138,7 @@ function isForPlugins(invocation: Invocation): boolean {
 }
 
 function versionFlagsFirst(invocation: Invocation): string[] {
-  const lto = optionsOf(invocation).some((t) => t.words[0]!.startsWith('-flto'));
-  return ['-shared', '-Wl,-Bsymbolic', ...(lto ? positionFlags : [])];
+  return ['-shared', '-Wl,-Bsymbolic', ...(usesLto(invocation) ? positionFlags : [])];
 }
 
 /** The library stands behind all inputs, so that it answers to what they need; the flags stand last, so that they hold. */

@@ -3,7 +3,7 @@
  * steps, plain values that can be printed (`--kitsune-dump=plan`) and tested. Nothing is run here.
  */
 
-import { basename, normalize } from 'node:path';
+import { basename, dirname, join, normalize } from 'node:path';
 import { foreignLanguage, unknownOption } from '../support/compiler-errors.js';
 import type { Diagnostic } from '../support/errors.js';
 import type { Invocation } from './command-line.js';
@@ -36,7 +36,7 @@ const keyFlags = (key: string, namespace: string | undefined): string[] => [
 ];
 
 const stemOf = (path: string): string => basename(path).replace(/(.)\.[^.]*$/, '$1');
-const withSuffix = (path: string, suffix: string): string => path.replace(/([^/])\.[^./]*$/, '$1') + suffix;
+const withSuffix = (path: string, suffix: string): string => path.replace(/\.[^./]*$/, '') + suffix;
 
 const forward = (invocation: Invocation, reason: string, extra: readonly string[] = []): Plan => ({
   steps: [{ kind: 'forward', words: [...extra, ...invocation.original], reason }],
@@ -44,28 +44,39 @@ const forward = (invocation: Invocation, reason: string, extra: readonly string[
   temporaries: [],
 });
 
+const makesObjects = (invocation: Invocation): boolean =>
+  invocation.mode === 'compile' || invocation.mode === 'assemble';
+
+const isThere = (input: Input, world: World): boolean => input.path === '-' || world.exists(input.path);
+
+const isHeader = (input: Input): boolean => input.language?.endsWith('-header') === true;
+
 /** Why this command line is left to the compiler, if it is. */
 function reasonToForward(invocation: Invocation, world: World): string | undefined {
   const inputs = inputsOf(invocation);
   if (invocation.effects.has('forward')) return 'an option that asks the compiler itself';
   if (inputs.length === 0) return 'no input files';
-  // The compiler has its own words for what is missing.
-  const missing = inputs.find((i) => i.path !== '-' && !world.exists(i.path));
-  if (missing) return `no such file: ${missing.path}`;
+  // The compiler has its own words for what it can't compile. It compiles the other files all the same (but for clang, if one is
+  // missing): those must not go without registrations.
+  const others = makesObjects(invocation) && inputs.some((i) => isC(i) && isThere(i, world));
+  const goesOn = others && world.family === 'gcc';
+  const missing = inputs.find((i) => !isThere(i, world));
+  if (missing && !goesOn) return `no such file: ${missing.path}`;
   if (inputs.some((i) => i.path === '-' && i.language === undefined)) return 'standard input without -x';
   const nameless = inputs.find((i) => i.language !== undefined && !languages.has(i.language));
-  if (nameless) return `a language that no compiler knows: ${nameless.language}`;
+  if (nameless && !goesOn) return `a language that no compiler knows: ${nameless.language}`;
   const compiled = inputs.filter((i) => i.language !== undefined);
   const hasOutput = invocation.effects.has('output');
   if (hasOutput && !invocation.output) return '-o without a name';
   const output = invocation.output === undefined ? undefined : normalize(invocation.output);
   const overwritten = inputs.find((i) => i.path !== '-' && normalize(i.path) === output);
-  if (overwritten) return `an output over its input: ${overwritten.path}`;
+  const writes = makesObjects(invocation) || invocation.mode === 'link';
+  if (overwritten && writes) return `an output over its input: ${overwritten.path}`;
   if (invocation.mode !== 'link') {
     if (compiled.length === 0) return 'nothing to compile';
     if (hasOutput && compiled.length > 1) return '-o with several outputs';
   }
-  if (inputs.some((i) => i.language?.endsWith('-header'))) return 'a header to precompile';
+  if (inputs.some(isHeader) && !others) return 'a header to precompile';
   if (invocation.mode === 'link' && optionsOf(invocation).some((t) => t.words[0] === '-emit-llvm')) {
     return '-emit-llvm without -c';
   }
@@ -99,7 +110,12 @@ function planSteps(invocation: Invocation, world: World): Plan {
   const steps: Step[] = [];
 
   const foreign = inputs.filter(
-    (i) => i.language !== undefined && !isC(i) && !i.language.startsWith('assembler'),
+    (i) =>
+      i.language !== undefined &&
+      languages.has(i.language) &&
+      !isC(i) &&
+      i.language !== 'c-header' &&
+      !i.language.startsWith('assembler'),
   );
   if (foreign.length > 0) {
     const language = foreign[0]!.language!.startsWith('c++') ? 'C++' : foreign[0]!.language!;
@@ -111,15 +127,16 @@ function planSteps(invocation: Invocation, world: World): Plan {
     );
   }
 
-  const objectOf = new Map<Input, number>();
+  const objectOf = new Map<Input, Word>();
   for (const input of inputs) {
-    if (input.language === undefined) continue;
-    if (isC(input)) {
+    const there = isThere(input, world);
+    if (input.language === undefined && (linking || there)) continue;
+    if (isC(input) && there) {
       let output: Word;
       if (linking) {
-        const number = temporaries.push(`${stemOf(input.path)}.o`) - 1;
-        objectOf.set(input, number);
-        output = { temporary: number };
+        const saved = savedName(invocation, world, input, '.o');
+        output = saved ?? { temporary: temporaries.push(`${stemOf(input.path)}.o`) - 1 };
+        objectOf.set(input, output);
       } else {
         output = invocation.output ?? `${stemOf(input.path)}${invocation.mode === 'assemble' ? '.s' : '.o'}`;
       }
@@ -137,7 +154,7 @@ function planSteps(invocation: Invocation, world: World): Plan {
   return { steps, diagnostics, temporaries };
 }
 
-/** `-c` or `-S` of a file in another language, next to C files or not. */
+/** `-c` or `-S` of a file in another language, or of one that is missing, next to C files or not. */
 function wordsForOther(invocation: Invocation, world: World, input: Input): string[] {
   const options = optionsOf(invocation).filter(
     (t) => t.spec?.effect !== 'language' && t.spec?.effect !== 'position',
@@ -166,13 +183,15 @@ function dependenciesOf(
   const stem = stemOf(input.path);
   // gcc 11 and later: several inputs that are linked get the executable's name in front. clang never did that.
   const alone = world.family === 'gcc' && linking && compiledInputs > 1 ? `a-${stem}.d` : `${stem}.d`;
+  // gcc does not make a name of an object of what stands for standard input.
+  const object = world.family === 'gcc' && input.path === '-' ? '-' : `${stem}.o`;
   return {
     flag: flag === '-MMD' || flag === '--write-user-dependencies' ? '-MMD' : '-MD',
     file:
       options.findLast((t) => t.spec?.effect === 'depend-file')?.value ??
       (invocation.output !== undefined ? withSuffix(invocation.output, '.d') : alone),
     details: options.filter((t) => t.spec?.effect === 'depend-detail').flatMap((t) => t.words),
-    targets: targets.length > 0 ? targets : ['-MQ', invocation.output ?? `${stem}.o`],
+    targets: targets.length > 0 ? targets : ['-MQ', invocation.output ?? object],
   };
 }
 
@@ -184,7 +203,7 @@ function planCompilation(invocation: Invocation, world: World, input: Input, out
   // The compiler says that they are not used; here it shall say it too.
   const unused = linking
     ? []
-    : inputsOf(invocation).flatMap((i) => (i.language === undefined ? [i.path] : []));
+    : inputsOf(invocation).flatMap((i) => (i.language === undefined && isThere(i, world) ? [i.path] : []));
   const forPreprocessor = [...unused, ...words(shared), ...positionFlags];
   // -g3 would put the #defines into the text; line and file information stays in either case.
   if (options.some((t) => t.spec?.effect === 'debug')) {
@@ -194,7 +213,7 @@ function planCompilation(invocation: Invocation, world: World, input: Input, out
       forPreprocessor.push('-fworking-directory');
   }
   const dependencies = input.language === 'c' ? dependenciesOf(invocation, world, input, linking) : undefined;
-  const saving = options.findLast((t) => t.spec?.effect === 'save-temps');
+  const saving = savingOf(invocation);
   const comments = options.findLast(
     (t) => t.spec?.effect === 'comments-matter' || t.spec?.effect === 'no-comments-matter',
   );
@@ -209,7 +228,7 @@ function planCompilation(invocation: Invocation, world: World, input: Input, out
   const named = options.some((t) => t.spec?.effect === 'auxiliary' || t.spec?.effect === 'save-temps');
   const dumps = options.some((t) => t.spec?.effect === 'dump-directory');
   if (named && !dumps && world.family === 'gcc') {
-    compileOptions.push(...auxiliaryNames(invocation, input, linking));
+    compileOptions.push(...auxiliaryNames(invocation, input));
   }
   // clang reads -Wp,-MD as -MD, and names the target after -o, which -E does not have.
   const viaPreprocessor =
@@ -232,8 +251,8 @@ function planCompilation(invocation: Invocation, world: World, input: Input, out
     plainOptions: [...unused, ...keys, ...includeFlags(world), ...words(shared), ...positionFlags],
     ...(dependencies ? { dependencies } : {}),
     prefixMaps: prefixMapsOf(options),
-    ...(saving ? { keepPreprocessed: savedName(saving, invocation, input, '.i') } : {}),
-    ...(saving && world.family === 'clang' ? { keepAlso: keptByClang(saving, invocation, input) } : {}),
+    ...(saving ? { keepPreprocessed: savedName(invocation, world, input, '.i')! } : {}),
+    ...(saving && world.family === 'clang' ? { keepAlso: keptByClang(invocation, world, input) } : {}),
   };
 }
 
@@ -245,29 +264,50 @@ function prefixMapsOf(options: readonly Option[]): [old: string, replacement: st
   });
 }
 
-/** `-save-temps` and `-save-temps=cwd` put files into the working directory, `=obj` beside the output. */
-function savedName(saving: Option, invocation: Invocation, input: Input, suffix: string): string {
-  const beside = saving.words[0]!.endsWith('=obj') && invocation.output !== undefined;
-  return beside ? withSuffix(invocation.output!, suffix) : stemOf(input.path) + suffix;
+const savingOf = (invocation: Invocation): Option | undefined =>
+  optionsOf(invocation).findLast((t) => t.spec?.effect === 'save-temps');
+
+/** Where gcc 11 and later puts the files beside the output, without their suffixes. */
+function auxiliaryStem(invocation: Invocation, input: Input): string {
+  const stem = stemOf(input.path);
+  const linking = invocation.mode === 'link';
+  const output = outputFile(invocation) ?? (linking ? 'a' : `${stem}.o`);
+  const placed = savingOf(invocation)?.words[0]?.endsWith('=cwd') ? basename(output) : output;
+  if (!linking) return withSuffix(placed, '');
+  const compiled = inputsOf(invocation).filter((i) => i.language !== undefined);
+  return compiled.length === 1 && basename(placed) === stem ? placed : `${placed}-${stem}`;
+}
+
+/** The output, if it is one that other files can stand beside. */
+const outputFile = ({ output }: Invocation): string | undefined =>
+  output === '-' || output === '/dev/null' ? undefined : output;
+
+/** The name of a file that `-save-temps` keeps. clang names them after the input, `=obj` puts them beside the output. */
+function savedName(invocation: Invocation, world: World, input: Input, suffix: string): string | undefined {
+  const saving = savingOf(invocation);
+  if (!saving) return undefined;
+  if (world.family === 'gcc') return auxiliaryStem(invocation, input) + suffix;
+  const beside = saving.words[0]!.endsWith('=obj') ? outputFile(invocation) : undefined;
+  return join(dirname(beside ?? ''), stemOf(input.path) + suffix);
 }
 
 /** clang keeps the bitcode as well, and the assembly if that is not what was asked for. */
 function keptByClang(
-  saving: Option,
   invocation: Invocation,
+  world: World,
   input: Input,
 ): NonNullable<CompileStep['keepAlso']> {
-  const bitcode = { words: ['-c', '-emit-llvm'], file: savedName(saving, invocation, input, '.bc') };
-  if (invocation.mode === 'assemble') return [bitcode];
-  return [bitcode, { words: ['-S'], file: savedName(saving, invocation, input, '.s') }];
+  const file = (suffix: string): string => savedName(invocation, world, input, suffix)!;
+  const bitcode = { words: ['-c', '-emit-llvm'], file: file('.bc') };
+  return invocation.mode === 'assemble' ? [bitcode] : [bitcode, { words: ['-S'], file: file('.s') }];
 }
 
 /** Makes gcc name the files beside the object as if it compiled the source itself (gcc 11 and later). */
-function auxiliaryNames(invocation: Invocation, input: Input, linking: boolean): string[] {
+function auxiliaryNames(invocation: Invocation, input: Input): string[] {
   if (input.path === '-') return [];
   const suffix = /\.[^./]*$/.exec(basename(input.path))?.[0];
   const named = ['-dumpbase', basename(input.path), ...(suffix ? ['-dumpbase-ext', suffix] : [])];
-  if (!linking) return invocation.output === undefined ? named : [];
-  const executable = invocation.output === undefined ? 'a' : withSuffix(invocation.output, '');
-  return ['-dumpdir', `${executable}-`, ...named];
+  if (invocation.mode !== 'link') return outputFile(invocation) === undefined ? named : [];
+  const directory = auxiliaryStem(invocation, input).slice(0, -stemOf(input.path).length);
+  return ['-dumpdir', directory || './', ...named];
 }

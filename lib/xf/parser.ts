@@ -25,7 +25,7 @@ import type {
 } from './syntax.js';
 
 const keywords: readonly string[] = ['struct', 'union', 'enum', 'typedef'];
-const identifier = /^[A-Za-z_$][A-Za-z0-9_$]*$/;
+const identifier = /^[A-Za-z_$\u0080-\uffff][A-Za-z0-9_$\u0080-\uffff]*$/;
 
 class SyntaxStop extends Error {}
 

@@ -24,7 +24,8 @@ export interface ScanError {
   readonly location: Location;
 }
 
-const wordCharacter = /[A-Za-z0-9_./@#+~$-]/;
+/** Letters beyond ASCII are tested by UTF-16 units. */
+const wordCharacter = /[A-Za-z0-9_./@#+~$\u0080-\uffff-]/;
 
 /** A cursor over text that knows line and column. */
 export function placesOf(file: string, text: string): (offset: number) => Location {

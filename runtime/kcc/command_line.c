@@ -120,23 +120,24 @@ static bool ends_with(const char *text, const char *end) {
 
 struct reading {
     bool effects[EFFECTS];
-    bool missing_input, anonymous_input, unknown_language, header, emits_llvm, c_input;
+    bool missing_input, anonymous_input, unknown_language, header, emits_llvm, c_input, c_file;
     const char *output;
     int inputs, compiled;
 };
 
 static void read_input(struct reading *r, const char *path, const char *language) {
     r->inputs++;
-    if (!strcmp(path, "-"))
-        r->anonymous_input |= !language;
-    else
-        r->missing_input |= !exists(path);
+    bool anonymous = !strcmp(path, "-"), there = anonymous || exists(path);
+    r->anonymous_input |= anonymous && !language;
+    r->missing_input |= !there;
     if (!language)
         return;
     r->compiled++;
     r->unknown_language |= !is_language(language);
     r->header |= ends_with(language, "-header");
-    r->c_input |= !strcmp(language, "c") || !strcmp(language, "cpp-output");
+    bool c = !strcmp(language, "c") || !strcmp(language, "cpp-output");
+    r->c_input |= c;
+    r->c_file |= c && there;
 }
 
 static void read_words(struct reading *r, int count, char *const *words) {
@@ -165,10 +166,15 @@ static void read_words(struct reading *r, int count, char *const *words) {
 }
 
 static bool only_the_compiler_can_tell(const struct reading *r, bool linking) {
-    if (r->effects[FORWARD] || r->inputs == 0 || r->missing_input || r->anonymous_input ||
-        r->unknown_language || r->header)
+    if (r->effects[FORWARD] || r->inputs == 0 || r->anonymous_input)
         return true;
-    if (r->effects[OUTPUT] && !r->output)
+    /* Compilers go on with the C files, some with each of these: kcc proper knows which do. */
+    bool others = r->c_file && (r->effects[ASSEMBLY_ONLY] || r->effects[COMPILE_ONLY]) &&
+                  !r->effects[DEPEND_ONLY] && !r->effects[PREPROCESS_ONLY] &&
+                  !r->effects[SYNTAX_ONLY];
+    if ((r->missing_input || r->unknown_language || r->header) && !others)
+        return true;
+    if (r->effects[OUTPUT] && (!r->output || !*r->output))
         return true;
     if (linking)
         return r->emits_llvm;

@@ -7,8 +7,21 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readUnits } from '../../lib/model/version.js';
+import { type Diagnostic, KitsuneError } from '../../lib/support/errors.js';
+import { makeTemporaries } from '../../lib/support/files.js';
+import { thisProcess } from '../../lib/support/this-process.js';
 import { testUnless } from '../skip.js';
-import { call, compare, filesIn, kcc, kccInNode, makeDirectory, noRuntime, textOf } from './kcc.js';
+import {
+  available,
+  call,
+  compare,
+  filesIn,
+  kcc,
+  kccInNode,
+  makeDirectory,
+  noRuntime,
+  textOf,
+} from './kcc.js';
 
 const ways: readonly (readonly [way: string, command: string])[] = [
   ['kcc', kcc],
@@ -186,6 +199,21 @@ for (const [way, command] of ways) {
     }
   });
 
+  testUnless(
+    test,
+    available('clang') ? undefined : 'clang is not installed',
+    `${way} writes an object to a pipe, and does not wait for it to come back`,
+    () => {
+      const directory = makeDirectory(sources);
+      const words = `timeout 20 "${command}" -c a.c -o pipe --typesfile-out=t.ktt`;
+      const result = call('sh', ['-c', `mkfifo pipe; timeout 20 cat pipe >x.o & ${words}`], directory, {
+        environment: { KCC_CC: 'clang' },
+      });
+      assert.is(result.status, 0, result.stderr);
+      assert.is(readUnits(join(directory, 'x.o')).units.length, 1);
+    },
+  );
+
   test(`${way} reports a compiler that dies, and keeps what was there`, () => {
     const directory = makeDirectory({
       ...sources,
@@ -214,12 +242,13 @@ for (const [way, command] of ways) {
     }
   });
 
-  test(`${way} says where the temporary directory must be if there is none`, () => {
+  testUnless(test, noRuntime, `${way} takes another temporary directory where $TMPDIR is none`, () => {
     const directory = makeDirectory(sources);
-    const result = call(command, ['m.c', '-o', 'm'], directory, { environment: { TMPDIR: '/proc' } });
-    assert.is(result.status, 1);
-    assert.match(result.stderr, /KT1010: no temporary directory can be made in \/proc/);
-    assert.not.ok(existsSync(join(directory, 'm')));
+    for (const TMPDIR of ['/nonexistent', 'file']) {
+      const result = call(command, ['m.c', '-o', 'm'], directory, { environment: { TMPDIR } });
+      assert.is(result.stderr, '', TMPDIR);
+      assert.is(call('./m', [], directory).status, 0, TMPDIR);
+    }
   });
 }
 
@@ -264,6 +293,24 @@ for (const [way, command] of ways) {
     assert.is(kept.stdout, 's.o\nt.o\n', kept.stderr);
   });
 }
+
+test('where no temporary directory can be made is said of the one that was asked for', async () => {
+  const tried: string[] = [];
+  const environment = { TMPDIR: '/mine/', TMP: '', TEMP: '/other' };
+  const makePrivateDirectory = async (prefix: string): Promise<string> => {
+    tried.push(prefix);
+    throw Object.assign(new Error(), { code: 'EROFS' });
+  };
+  const temporaries = makeTemporaries('kcc-', { ...thisProcess(), environment, makePrivateDirectory });
+  const error = await temporaries.path('x').catch((e: unknown) => e);
+  assert.instance(error, KitsuneError);
+  const [{ code, message }] = (error as KitsuneError).diagnostics as [Diagnostic];
+  assert.equal(
+    [code, message],
+    ['KT1010', 'no temporary directory can be made in /mine: read-only file system'],
+  );
+  assert.equal(tried, ['/mine/kcc-', '/other/kcc-', '/tmp/kcc-', '/var/tmp/kcc-', '/usr/tmp/kcc-', 'kcc-']);
+});
 
 test('a summary that can not be written beside the object is an error, and the object is not made', () => {
   const directory = makeDirectory(sources);

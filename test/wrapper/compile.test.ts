@@ -5,6 +5,7 @@ import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { readUnits } from '../../lib/model/version.js';
 import { testUnless } from '../skip.js';
 import {
   available,
@@ -14,6 +15,7 @@ import {
   filesIn,
   kcc,
   makeDirectory,
+  root,
   type Sources,
   textOf,
 } from './kcc.js';
@@ -59,6 +61,11 @@ const cases: readonly Case[] = [
   { args: '-c a.c -o ' },
   { args: '-c nofile.c' },
   { args: '-c a.c nofile.c' },
+  { args: '-c nofile.c b.c nofile.i' },
+  { args: '-c b.c nofile.o' },
+  { args: '-c b.c @no-such-file' },
+  { args: '-S b.c obj/.keep nofile.o -o b.s' },
+  { args: '-c b.c inc/h.h' },
   { args: '-c' },
   { args: '' },
   { args: '-c include.c' },
@@ -85,6 +92,9 @@ const cases: readonly Case[] = [
   { args: '-c a.c b.c -MD' },
   { args: '-c a.c -Wp,-MMD,obj/kernel.d -o obj/x.o' },
   { args: '-S a.c -MD' },
+  { args: '-c b.c -MD -o obj/.o' },
+  { args: '-MD -x c -c -', input: 'int from_stdin;\n' },
+  { args: '-MMD -x c -c -', input: 'int from_stdin;\n' },
   { args: '-E b.c' },
   { args: '-E b.c -o b.i' },
   { args: '-M a.c' },
@@ -288,6 +298,89 @@ test('an interrupted compilation leaves nothing behind', async () => {
     [],
   );
 });
+
+test('what gcc compiles next to a file that it can not compile has its registrations', () => {
+  for (const other of ['nofile.c', 'nofile.i', 'nofile.o', '@nofile', '-xnonsense a.c', 'inc/h.h']) {
+    const directory = makeDirectory(sources);
+    call(kcc, ['-c', 'b.c', ...other.split(' ')], directory);
+    assert.equal(
+      readUnits(join(directory, 'b.o')).units.map((u) => u.file),
+      ['b.c'],
+      other,
+    );
+  }
+});
+
+for (const compiler of ['gcc', 'clang']) {
+  const reason = available(compiler) ? undefined : `${compiler} is not installed`;
+  testUnless(
+    test,
+    reason,
+    `as ${compiler}: names are what they mean, however their letters are spelled`,
+    () => {
+      const directory = makeDirectory({
+        'u.c':
+          'struct süß { int ä; };\nstatic struct süß größe;\nint gr\\u00fcn;\nint f(void)\n{\n    static int zähler;\n    return zähler++ + größe.\\u00e4 + grün;\n}\n',
+      });
+      const result = call(kcc, ['-c', 'u.c'], directory, { environment: { KCC_CC: compiler } });
+      assert.equal([result.status, result.stderr], [0, '']);
+      const [unit] = readUnits(join(directory, 'u.o')).units;
+      assert.equal(unit?.variables.map((v) => v.name).sort(), ['größe', 'grün', 'zähler']);
+      const shown = call(join(root, 'bin', 'kitsune-ktt.js'), ['show', 'u.o'], directory).stdout;
+      assert.match(shown, /süß/);
+      assert.not.match(shown, /\\U/);
+    },
+  );
+}
+
+test('$DEPENDENCIES_OUTPUT gets its line once, whatever the compiler has to say', () => {
+  for (const source of ['a.c', 'warn.c', 'syntax.c', 'include.c', 'error.c']) {
+    const both = compare(sources, ['-Wall', '-c', source], 'gcc', {
+      environment: { DEPENDENCIES_OUTPUT: 'dependencies' },
+    });
+    const [expected, found] = [both.real, both.kcc].map((r) => textOf(r.directory, 'dependencies'));
+    assert.is(found, expected, source);
+  }
+});
+
+for (const compiler of ['gcc', 'clang']) {
+  const reason = available(compiler) ? undefined : `${compiler} is not installed`;
+  testUnless(test, reason, `as ${compiler}: -save-temps names what it keeps after input or output`, () => {
+    for (const words of [
+      '-save-temps -c a.c -o obj/x.o',
+      '-save-temps=cwd -c a.c -o obj/x.o',
+      '-save-temps=obj -c a.c -o obj/x.o',
+      '-save-temps=obj -c a.c b.c',
+      '-save-temps -S a.c -o obj/x.s',
+      '-save-temps -c a.c -o /dev/null',
+    ]) {
+      const both = compare(sources, words.split(' '), compiler);
+      assert.is(both.kcc.stderr, both.real.stderr, words);
+      assert.equal(both.kcc.files, both.real.files, words);
+    }
+  });
+}
+
+for (const compiler of ['gcc', 'clang']) {
+  const reason = available(compiler) ? undefined : `${compiler} is not installed`;
+  testUnless(test, reason, `as ${compiler}: an output that is there is replaced, or written to`, () => {
+    for (const mode of ['-c', '-S']) {
+      for (const script of [
+        'echo before >t; ln -s t x',
+        'echo before >x; chmod 600 x',
+        'echo before >x; ln x t',
+        'echo before >x; chmod 444 x',
+      ]) {
+        const [expected, found] = [compiler, kcc].map((command) => {
+          const directory = makeDirectory(sources);
+          const words = `${script}; "${command}" ${mode} b.c -o x; stat -c '%n %F %h %A' x t; head -c 6 t | tr -d '\\000'`;
+          return call('sh', ['-c', words], directory, { environment: { KCC_CC: compiler } });
+        });
+        assert.equal(found, expected, `${mode} ${script}`);
+      }
+    }
+  });
+}
 
 test('a failed compilation keeps the object that was there', () => {
   const directory = makeDirectory({ ...sources, 'b.o': 'before' });

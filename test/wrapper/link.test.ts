@@ -6,7 +6,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { driverPathAssembly, explainFailure } from '../../lib/wrapper/link.js';
 import { testUnless } from '../skip.js';
-import { available, call, filesIn, kcc, makeDirectory, noRuntime, type Sources } from './kcc.js';
+import { available, call, compare, filesIn, kcc, makeDirectory, noRuntime, type Sources } from './kcc.js';
 
 const linked = (
   name: string,
@@ -52,6 +52,29 @@ linked('an executable has its own entry, no interpreter, and a build-id', () => 
   assert.match(call('readelf', ['-nW', 'hello'], directory).stdout, 'Build ID');
   assert.match(call('readelf', ['-SW', 'hello'], directory).stdout, /\.kitsune\.types\s+PROGBITS\s+0+ /);
 });
+
+for (const compiler of ['gcc', 'clang']) {
+  const reason = available(compiler) ? undefined : `${compiler} is not installed`;
+  linked(
+    `as ${compiler}: what -save-temps and -gsplit-dwarf leave is what the compiler leaves, by the same names`,
+    () => {
+      for (const words of [
+        '-save-temps hello.c',
+        '-save-temps state.c use-state.c -o prog.x',
+        '-save-temps hello.c -o hello',
+        '-save-temps=cwd state.c use-state.c -o obj/prog',
+        '-save-temps=obj state.c use-state.c -o obj/prog',
+        '-save-temps=obj hello.c -o obj/hello',
+        ...(compiler === 'gcc' ? ['-g -gsplit-dwarf state.c use-state.c -o obj/prog'] : []),
+      ]) {
+        const both = compare({ ...sources, 'obj/.keep': '' }, words.split(' '), compiler);
+        assert.is(both.kcc.stderr, both.real.stderr, words);
+        assert.equal(both.kcc.files, both.real.files, words);
+      }
+    },
+    reason,
+  );
+}
 
 linked('a program gets its arguments and its exit status goes back', () => {
   const directory = makeDirectory(sources);

@@ -51,6 +51,18 @@ test('comments may stand anywhere between words', () => {
   assert.is(xf.rules[0]?.to.text.replace(/ /g, ''), 'structs.f');
 });
 
+test('names may have letters beyond ASCII', () => {
+  const xf = parseXf('r.xf', 'struct süß.ä -> struct süß.ö\ngröße -> u.c/größer: { $out = $in; }\n');
+  assert.equal(
+    xf.rules.map((r) => r.to.text),
+    ['struct süß.ö', 'u.c/größer'],
+  );
+  assert.equal(parsePath('u.c/größe.ä'), {
+    anchor: { kind: 'variable', name: 'größe', file: 'u.c' },
+    steps: [{ kind: 'field', name: 'ä' }],
+  });
+});
+
 test('paths name variables in files, functions and namespaces, and fields below them', () => {
   assert.equal(parsePath('ns@a-b/c.d.c/f#x.g.h'), {
     anchor: { kind: 'variable', name: 'x', namespace: 'ns', file: 'a-b/c.d.c', func: 'f' },
