@@ -8,7 +8,7 @@
 import { createRequire } from 'node:module';
 import type { Annotation, TypeId } from '../model/model.js';
 import { applyDeclarator, type Parameter, parseDeclarator } from './declarators.js';
-import { keywordClass, keywordId } from './keywords.js';
+import { keywordClass, STATIC } from './keywords.js';
 import { normalise } from './normalise.js';
 import {
   createScope,
@@ -97,8 +97,6 @@ export interface BodyRequest {
   /** Interned names of functions that the tokens of the body may take the address of. */
   readonly candidates: ReadonlySet<number>;
 }
-
-const STATIC = keywordId('static');
 
 /** Token that starts at (or is the first after) an offset, within [low, high]. */
 function tokenAt(starts: Int32Array, offset: number, low: number, high: number): number {

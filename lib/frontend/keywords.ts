@@ -93,3 +93,6 @@ export const SOFT_KEYWORDS: ReadonlySet<number> = new Set(
     '__builtin_va_list',
   ].map((w) => KEYWORDS.indexOf(w)),
 );
+
+/** Interned id of `static`. */
+export const STATIC: number = keywordId('static');

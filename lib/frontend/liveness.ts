@@ -4,7 +4,7 @@
  * Roots are the external definitions. From their bodies and initialisers the names of other static or inline entities
  * are followed. Names are compared without regard to scope, so the result errs on the side of "emitted".
  */
-import { keywordClass, keywordId } from './keywords.js';
+import { keywordClass, STATIC } from './keywords.js';
 import type { ParserState } from './parser-state.js';
 import { DOT, LPAREN, RPAREN, T_ARROW, T_IDENT, tokenText } from './tokens.js';
 import type { FileDeclarations, FileFunction, FileVariable } from './toplevel.js';
@@ -32,8 +32,6 @@ const KEPT = [
   'ifunc',
   'cleanup',
 ];
-
-const STATIC = keywordId('static');
 
 /** Whether the function's definition is emitted whatever refers to it. */
 export function isExternalDefinition(f: FileFunction): boolean {

@@ -97,11 +97,11 @@ export function selectTypes(unit: ParsedUnit): SelectedTypes {
   const expandAll = (): void => {
     for (let next = queue.pop(); next; next = queue.pop()) expand(next.id, next.value);
   };
-  const ascending = (ids: Iterable<TypeId>): TypeId[] => [...ids].sort((a, b) => a - b);
+  const ascending = (ids: TypeId[]): TypeId[] => ids.sort((a, b) => a - b);
   const mainFile = unit.source.linemarkers[0]?.file;
   wantProject((file) => file !== mainFile);
   expandAll();
-  const ofHeaders = ascending(wanted);
+  const ofHeaders = wanted.size;
   for (const v of unit.variables) {
     wantAnnotations(v.annotations);
     want(v.type, true);
@@ -109,8 +109,8 @@ export function selectTypes(unit: ParsedUnit): SelectedTypes {
   wantProject((file) => file === mainFile);
   expandAll();
 
-  const known = new Set(ofHeaders);
-  const original = [...ofHeaders, ...ascending([...wanted].filter((id) => !known.has(id)))];
+  const found = [...wanted];
+  const original = [...ascending(found.slice(0, ofHeaders)), ...ascending(found.slice(ofHeaders))];
   const index = new Map(original.map((id, i) => [id, i]));
   const to = (id: TypeId): TypeId => index.get(id)!;
   const retext = (text: string): string => text.replace(/#(\d+)/g, (_, n: string) => `#${to(Number(n))}`);
@@ -171,7 +171,7 @@ export function selectTypes(unit: ParsedUnit): SelectedTypes {
   const values = new Set([...byValue].map(to));
   return {
     types,
-    ofHeaders: ofHeaders.length,
+    ofHeaders,
     variables,
     original,
     bounds,

@@ -14,7 +14,7 @@ import {
   unreadableDeclaration,
 } from '../support/frontend-errors.js';
 import { analyseBody, type LocalVariable } from './bodies.js';
-import { keywordClass, keywordId } from './keywords.js';
+import { keywordClass, STATIC } from './keywords.js';
 import { findUsage, isExternalDefinition, isMentioned, type Usage } from './liveness.js';
 import { createScope, originAt, type ParserState } from './parser-state.js';
 import { isSystemOffset, positionOf } from './positions.js';
@@ -305,8 +305,6 @@ function fileVariables(
   }
   return out;
 }
-
-const STATIC = keywordId('static');
 
 /** A function that is not emitted may have static locals, which the compiler drops with it. */
 function reportDeadStatics(state: ParserState, f: FileFunction, diagnostics: Diagnostic[]): void {

@@ -3,6 +3,7 @@
  * piece which an earlier text had as well need not be compressed again. The bytes are the same whether it had been or not.
  */
 import { constants, deflateSync } from 'node:zlib';
+import { cString } from './c-string.js';
 import { crc32 } from './summary-format.js';
 
 /** What a text became. */
@@ -53,10 +54,17 @@ export function packText(beginning: string, rest: string): PackedText {
 /** The first piece ends on a byte, with nothing that refers to it; the last one ends the stream. */
 function packPiece(text: string, isFirst: boolean): Piece {
   const bytes = Buffer.from(text, 'utf8');
-  const finishFlush = isFirst ? constants.Z_FULL_FLUSH : constants.Z_FINISH;
-  const stream = deflateSync(bytes, { level, finishFlush });
-  const own = isFirst ? stream : stream.subarray(headerSize, stream.length - trailerSize);
-  return { bytes: own, literal: cString(own), adler: adler32(bytes), length: bytes.length };
+  const piece = (own: Uint8Array, adler: number): Piece => ({
+    bytes: own,
+    literal: cString(own),
+    adler,
+    length: bytes.length,
+  });
+  if (isFirst)
+    return piece(deflateSync(bytes, { level, finishFlush: constants.Z_FULL_FLUSH }), adler32(bytes));
+  const stream = deflateSync(bytes, { level });
+  const trailerAt = stream.length - trailerSize;
+  return piece(stream.subarray(headerSize, trailerAt), stream.readUInt32BE(trailerAt));
 }
 
 /** Adler-32 (RFC 1950, 9). */
@@ -88,15 +96,3 @@ function joinAdler(first: number, second: number, length: number): number {
   const sumB = (b + b2 + (length % modulus) * (a + modulus - 1)) % modulus;
   return sumB * 65536 + sumA;
 }
-
-/** A string literal with these bytes. */
-export function cString(bytes: Uint8Array): string {
-  let out = '"';
-  for (const b of bytes) out += literalOf[b];
-  return `${out}"`;
-}
-
-const literalOf: readonly string[] = Array.from({ length: 256 }, (_, b) => {
-  const plain = b >= 32 && b < 127 && b !== 34 && b !== 92 && b !== 63;
-  return plain ? String.fromCharCode(b) : `\\${b.toString(8).padStart(3, '0')}`;
-});

@@ -1,5 +1,6 @@
 /** Registrations as C source: entries for the linker sections that the runtime reads (docs/internals.md). */
 
+import { cString } from '../model/c-string.js';
 import { formatDigestLine } from '../model/digest.js';
 import type { DigestLine } from '../model/model.js';
 
@@ -17,16 +18,7 @@ export interface RegisteredVariable {
 }
 
 /** A C string literal with the UTF-8 bytes of the text, in ASCII. */
-export function quote(text: string): string {
-  let out = '"';
-  for (const b of Buffer.from(text, 'utf8')) {
-    out +=
-      b < 32 || b > 126 || b === 34 || b === 92 || b === 63
-        ? `\\${b.toString(8).padStart(3, '0')}`
-        : String.fromCharCode(b);
-  }
-  return `${out}"`;
-}
+export const quote = (text: string): string => cString(Buffer.from(text, 'utf8'));
 
 function attributes(section: string, retain: boolean): string {
   return `__attribute__((__section__("${section}"), __used__, ${retain ? '__retain__, ' : ''}__aligned__(8)))`;

@@ -255,7 +255,7 @@ export function createRuleCode(
 
   function symbolText(side: Side, key: string): string {
     const view = side === 'old' ? plan.old : plan.new;
-    const [v] = findSymbol(view, key);
+    const [v] = findSymbol(view.variables.values(), key);
     const lookup = `kitsune_lookup_key_${side}(${quoted(v?.key ?? key)})`;
     if (v === undefined) return `(*(char *)${lookup})`;
     definitions.needAll(side, v.type);

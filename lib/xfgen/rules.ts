@@ -75,11 +75,11 @@ function findByKey<T extends { readonly key: string }>(
   return [...new Map(chosen.map((v) => [v.key, v])).values()];
 }
 
-/** The variables that `$oldsym(key)` may mean: the file of a static can be left out or cut to its end. */
-export function findSymbol(view: View, key: string): Variable[] {
-  const exact = view.variables.get(key);
-  if (exact !== undefined) return [exact];
-  return [...view.variables.values()].filter((v) => v.key.endsWith(`/${key}`));
+/** What `$oldsym(key)` may mean among variables or functions: the file of a static can be left out or cut to its end. */
+export function findSymbol<T extends { readonly key: string }>(list: Iterable<T>, key: string): T[] {
+  const all = [...list];
+  const exact = all.find((v) => v.key === key);
+  return exact === undefined ? all.filter((v) => v.key.endsWith(`/${key}`)) : [exact];
 }
 
 /** Whether each `$oldsym()` and `$newsym()` of the code names one variable, or a function. */
@@ -91,12 +91,9 @@ function checkSymbols(code: CodeBlock, views: Record<'old' | 'new', View>, error
       if (p.kind !== 'symbol') continue;
       const text = `$${p.side}sym(${p.key})`;
       const view = views[p.side];
-      const found = findSymbol(view, p.key);
-      const keys = found.map((v) => v.key);
-      if (found.length > 1) errors.push(ambiguousPath(text, p.side, keys, p.location));
-      const isFunction = (): boolean =>
-        view.version.functions.some((f) => f.key === p.key || f.key.endsWith(`/${p.key}`));
-      if (found.length > 0 || isFunction()) continue;
+      const keys = findSymbol(view.variables.values(), p.key).map((v) => v.key);
+      if (keys.length > 1) errors.push(ambiguousPath(text, p.side, keys, p.location));
+      if (keys.length > 0 || findSymbol(view.version.functions, p.key).length > 0) continue;
       const near = nearest(p.key, [...view.variables.keys()]);
       errors.push(unknownPath(text, p.side, 'variable or function of that name', near, p.location));
     }

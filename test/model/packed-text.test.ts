@@ -2,7 +2,8 @@ import { inflateSync } from 'node:zlib';
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { cString, packText } from '../../lib/model/packed-text.js';
+import { cString } from '../../lib/model/c-string.js';
+import { packText } from '../../lib/model/packed-text.js';
 import { crc32 } from '../../lib/model/summary-format.js';
 
 /** The bytes that C string literals with octal escapes stand for. */
