@@ -65,8 +65,8 @@ export function setup() {
 
   const tool = (/** @type {string} */ name) => join(root, 'node_modules', '.bin', name);
   const stamp = join(root, 'dist', '.built');
-  if (modified(stamp) < Math.max(newest(join(root, 'lib')), modified(join(root, 'tsconfig.json')))) {
-    run('TypeScript', tool('tsc'), ['-p', 'tsconfig.build.json']);
+  if (modified(stamp) < Math.max(newest(join(root, 'lib')), modified(join(root, 'package.json')))) {
+    run('TypeScript', 'npm', ['run', 'build']);
     mkdirSync(dirname(stamp), { recursive: true });
     writeFileSync(stamp, '');
   }

@@ -4,7 +4,6 @@
  * The user's text keeps every offset within its lines and every line its number: annotations become blanks, what is
  * added stands in regions of its own that linemarkers give to the file `<kitsune>`, as a system header.
  */
-import MagicString from 'magic-string';
 import { annotationTokens } from '../frontend/annotation-tokens.js';
 import { positionOf } from '../frontend/positions.js';
 import { type SelectedTypes, selectTypes } from '../frontend/select-types.js';
@@ -15,6 +14,7 @@ import type { Unit, Variable } from '../model/model.js';
 import { planSlots, type SlotRoot } from '../model/slots.js';
 import { type SummarySource, summarySource } from '../model/summary-writer.js';
 import type { Diagnostic } from '../support/errors.js';
+import { applyEdits, type Edit, inOrder } from './edits.js';
 import { noteDeclarations, noteEntry, noteVariable } from './notes.js';
 import { mapOrigins, type PrefixMap } from './prefix-maps.js';
 import { digestSection, functionEntry, variableEntry } from './registrations.js';
@@ -31,7 +31,9 @@ export interface RewriteOptions extends ParseOptions {
 }
 
 export interface RewriteResult {
-  /** What to compile as preprocessed C. */
+  /** What to change in the preprocessed C. */
+  readonly edits: readonly Edit[];
+  /** What to compile as preprocessed C: the edits applied. */
   readonly text: string;
   readonly diagnostics: readonly Diagnostic[];
   /** The unit's model, without the numbers that only the compiler knows. */
@@ -49,9 +51,20 @@ export function rewriteUnit(preprocessed: string, options: RewriteOptions): Rewr
   const parsed = parseUnit(preprocessed, options);
   const selected = selectTypes(parsed);
   const unit = mapOrigins(unitOf(parsed, selected, options), options.prefixMaps ?? []);
-  if (parsed.source.count === 0) return { text: preprocessed, diagnostics: [], unit, registrations: '' };
+  if (parsed.source.count === 0) {
+    return { edits: [], text: preprocessed, diagnostics: [], unit, registrations: '' };
+  }
   const summary = summarySource(unit, planUnitSlots(selected), selected.ofHeaders, options.retain ?? true);
-  return { ...planEdits(parsed, selected, unit, summary, options), diagnostics: parsed.diagnostics, unit };
+  const { edits, registrations } = planEdits(parsed, selected, unit, summary, options);
+  return {
+    edits,
+    get text() {
+      return applyEdits(preprocessed, edits);
+    },
+    diagnostics: parsed.diagnostics,
+    unit,
+    registrations,
+  };
 }
 
 /** The model of the unit as the summary carries it. */
@@ -85,22 +98,24 @@ function planUnitSlots(selected: SelectedTypes): ReturnType<typeof planSlots> {
   return planSlots({ ...selected, fileRoots, localRoots });
 }
 
-/** The edits, applied. */
 function planEdits(
   parsed: ParsedUnit,
   selected: SelectedTypes,
   unit: Unit,
   summary: SummarySource,
   options: RewriteOptions,
-): { text: string; registrations: string } {
+): { edits: readonly Edit[]; registrations: string } {
   const { source } = parsed;
   const retain = options.retain ?? true;
   const registering = options.registrations !== false;
-  const edited = new MagicString(source.text);
+  const edits: Edit[] = [];
+  const insert = (offset: number, text: string): void => {
+    edits.push({ start: offset, end: offset, text });
+  };
   for (const token of annotationTokens(source)) {
     const start = source.starts[token]!;
     const end = source.ends[token]!;
-    edited.overwrite(start, end, source.text.slice(start, end).replace(/[^\n]/g, ' '));
+    edits.push({ start, end, text: source.text.slice(start, end).replace(/[^\n]/g, ' ') });
   }
   let n = 0;
   const places = new Map<number, UnitVariable[]>();
@@ -123,16 +138,19 @@ function planEdits(
     if (block !== undefined) entries.push(block);
     const offset = source.ends[place]!;
     const region = entries.length > 0 ? systemRegion(parsed, entries.join('\n'), offset) : '';
-    edited.appendLeft(offset, (notes.length > 0 ? ` ${notes.join(' ')}` : '') + region);
+    insert(offset, (notes.length > 0 ? ` ${notes.join(' ')}` : '') + region);
   }
   if (parsed.noted.length > 0 && !source.nameIds.has('kt_note_entry')) {
     const first = source.starts[0] ?? 0;
-    edited.appendLeft(first, systemRegion(parsed, noteDeclarations(), first));
+    insert(first, systemRegion(parsed, noteDeclarations(), first));
   }
   if (registering) for (const f of parsed.registeredFunctions) atEnd.push(functionEntry(f, n++, retain));
   const registrations = [...atEnd, digestSection(unit.digests), summary.main].filter(Boolean).join('\n');
-  edited.append(`${source.text.endsWith('\n') ? '' : '\n'}# 1 "<kitsune>" 3\n${registrations}\n`);
-  return { text: edited.toString(), registrations };
+  insert(
+    source.text.length,
+    `${source.text.endsWith('\n') ? '' : '\n'}# 1 "<kitsune>" 3\n${registrations}\n`,
+  );
+  return { edits: inOrder(edits), registrations };
 }
 
 /** Text in a region of its own, after which the user's line goes on at the same line and column. */

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
 import type { Caller } from '../support/caller.js';
-import type { RunResult } from '../support/processes.js';
+import { type Content, piecesOf, type RunResult } from '../support/processes.js';
 import {
   type BodyReader,
   BodyWriter,
@@ -27,7 +27,6 @@ export interface Hello {
 interface Waiting {
   readonly resolve: (body: BodyReader) => void;
   readonly reject: (error: Error) => void;
-  readonly output: readonly [Buffer[], Buffer[]];
 }
 
 export interface ClientConnection {
@@ -62,20 +61,18 @@ export function connectClient(socket: Socket): ClientConnection {
     for (const part of body.parts) socket.write(part);
     socket.uncork();
   };
-  const ask = (
-    request: Request,
-    body: BodyWriter,
-    output: Waiting['output'] = [[], []],
-  ): Promise<BodyReader> =>
-    new Promise((resolve, reject) => {
+  const ask = (request: Request, body: BodyWriter): Answer => {
+    const number = ++last;
+    const reply = new Promise<BodyReader>((resolve, reject) => {
       if (socket.destroyed) {
         reject(new Error('the client has gone'));
         return;
       }
-      const number = ++last;
-      waiting.set(number, { resolve, reject, output });
+      waiting.set(number, { resolve, reject });
       send(request, number, body);
     });
+    return Object.assign(reply, { number });
+  };
   const tell = (request: Request, body: BodyWriter): void => send(request, 0, body);
   const body = (): BodyWriter => new BodyWriter();
 
@@ -95,10 +92,7 @@ export function connectClient(socket: Socket): ClientConnection {
     const number = message.u32();
     const request = waiting.get(number);
     if (!request) return;
-    if (kind === fromClient.output) {
-      const stream = message.u8();
-      request.output[stream === 1 ? 0 : 1].push(message.rest());
-    } else if (kind === fromClient.reply) {
+    if (kind === fromClient.reply) {
       waiting.delete(number);
       const errno = message.u32();
       if (errno === 0) request.resolve(message);
@@ -130,8 +124,11 @@ export function connectClient(socket: Socket): ClientConnection {
   };
 }
 
+/** Rejects with the system's error; the number is the request's. */
+type Answer = Promise<BodyReader> & { readonly number: number };
+
 interface Line {
-  ask(request: Request, body: BodyWriter, output?: Waiting['output']): Promise<BodyReader>;
+  ask(request: Request, body: BodyWriter): Answer;
   tell(request: Request, body: BodyWriter): void;
   body(): BodyWriter;
 }
@@ -155,32 +152,28 @@ function callerOf(
   { ask, tell, body }: Line,
 ): Caller {
   let input: Promise<Buffer> | undefined;
+  const outputs: Outputs = new Map();
   const done = (): void => {};
   return {
     ...facts,
     async run(command, args, options = {}): Promise<RunResult> {
-      const output: [Buffer[], Buffer[]] = [[], []];
       const mode = (name: (typeof streamModes)[number] | undefined): number =>
         streamModes.indexOf(name ?? 'inherit');
-      const reply = await ask(
-        'run',
-        body()
-          .str(command)
-          .list(args)
-          .u8(mode(options.input === undefined ? 'inherit' : 'pipe'))
-          .u8(mode(options.stdout))
-          .u8(mode(options.stderr))
-          .list(options.without ?? [])
-          .str(options.input ?? ''),
-        output,
-      );
+      const request = body()
+        .str(command)
+        .list(args)
+        .u8(mode(options.input === undefined ? 'inherit' : 'pipe'))
+        .u8(mode(options.stdout))
+        .u8(mode(options.stderr))
+        .list(options.without ?? []);
+      writePieces(request, options.input ?? '', outputs);
+      const answer = ask('run', request);
+      const reply = await answer;
       const status = reply.u32();
-      return {
-        status,
-        signal: signalNames.get(reply.u32()) as NodeJS.Signals | undefined,
-        stdout: Buffer.concat(output[0]),
-        stderr: Buffer.concat(output[1]),
-      };
+      const signal = signalNames.get(reply.u32()) as NodeJS.Signals | undefined;
+      const stdout = reply.blob();
+      outputs.set(answer.number, stdout);
+      return { status, signal, stdout, stderr: reply.blob() };
     },
     async become(command, args) {
       await ask('become', body().str(command).list(args));
@@ -196,7 +189,11 @@ function callerOf(
         .u64(part ? BigInt(length) : wholeFile);
       return (await ask('read', request)).blob();
     },
-    write: (path, bytes) => ask('write', body().str(path).str(bytes)).then(done),
+    write: (path, content) => {
+      const request = body().str(path);
+      writePieces(request, content, outputs);
+      return ask('write', request).then(done);
+    },
     patch: (path, patches) => {
       const request = body().str(path).u32(patches.length);
       for (const { offset, bytes } of patches) request.u64(BigInt(offset)).str(bytes);
@@ -219,3 +216,27 @@ function callerOf(
     append: (path, text) => tell('append', body().str(path).str(text)),
   };
 }
+
+/** What children have written to their standard output, by the request. */
+type Outputs = Map<number, Buffer>;
+
+/** The client has what its children have written: parts of it are named instead of sent. */
+function writePieces(body: BodyWriter, content: Content, outputs: Outputs): void {
+  const pieces = piecesOf(content);
+  body.u32(pieces.length);
+  for (const piece of pieces) {
+    const known = [...outputs].find(([, output]) => isPart(piece, output));
+    if (known) {
+      const [request, output] = known;
+      body
+        .u32(request)
+        .u32(piece.byteOffset - output.byteOffset)
+        .u32(piece.length);
+    } else body.u32(0).str(piece);
+  }
+}
+
+const isPart = (piece: Buffer, whole: Buffer): boolean =>
+  piece.buffer === whole.buffer &&
+  piece.byteOffset >= whole.byteOffset &&
+  piece.byteOffset + piece.length <= whole.byteOffset + whole.length;

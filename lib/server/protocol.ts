@@ -5,7 +5,7 @@
  */
 
 /** Part of every server's identity: a change of anything here needs another number. */
-export const protocolVersion = 1;
+export const protocolVersion = 2;
 
 /** From the client. */
 export const fromClient = {
@@ -13,13 +13,15 @@ export const fromClient = {
   hello: 1,
   /** `u32 request · u32 errno · result`, errno 0 if it was done. */
   reply: 2,
-  /** `u32 request · u8 descriptor · bytes`: what a child wrote. */
-  output: 3,
 } as const;
 
 /** To the client. Every body starts with `u32 request`; results are those of the reply. */
 export const toClient = {
-  /** `str command · list words · u8 stdin · u8 stdout · u8 stderr (of streamModes) · list variables to leave out · str input` → `u32 status · u32 signal` */
+  /**
+   * `str command · list words · u8 stdin · u8 stdout · u8 stderr (of streamModes) · list variables to leave out · pieces of the
+   * input` → `u32 status · u32 signal · str stdout · str stderr`. Pieces are `u32 count` and for each `u32 0 · str bytes`, or `u32 request · u32 offset · u32 size`:
+   * a part of what an earlier child has written to its standard output.
+   */
   run: 16,
   /** `str command · list words` → nothing, if it could be started */
   become: 17,
@@ -29,7 +31,7 @@ export const toClient = {
   realPath: 19,
   /** `str path · u64 offset · u64 length`, length all ones for the whole file → `str bytes` */
   read: 20,
-  /** `str path · str bytes` */
+  /** `str path · pieces` (as for `run`) */
   write: 21,
   /** `str path · u32 count · (u64 offset · str bytes)…` */
   patch: 22,
@@ -117,9 +119,6 @@ export class BodyReader {
   }
   list(): string[] {
     return Array.from({ length: this.u32() }, () => this.str());
-  }
-  rest(): Buffer {
-    return this.take(this.bytes.length - this.at);
   }
 }
 

@@ -4,7 +4,7 @@
  * behalf of a client (`../server/client-process.ts`). Failed calls reject with the system's error, `code` as Node names it.
  */
 
-import type { RunOptions, RunResult } from './processes.js';
+import type { Content, RunOptions, RunResult } from './processes.js';
 
 /** `other`: a directory, a device, a pipe. */
 export type FileKind = 'file' | 'other' | 'none';
@@ -34,7 +34,7 @@ export interface Caller {
   realPath(path: string): Promise<string>;
   /** The whole file, or as much of `length` bytes at `offset` as there is. */
   read(path: string, offset?: number, length?: number): Promise<Buffer>;
-  write(path: string, bytes: Buffer | string): Promise<void>;
+  write(path: string, content: Content): Promise<void>;
   patch(path: string, patches: readonly Patch[]): Promise<void>;
   move(from: string, to: string): Promise<void>;
   /** What is not there, or can't be removed, stays. */

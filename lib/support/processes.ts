@@ -6,9 +6,17 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
 
+/** Bytes of a file, in one piece or in several. */
+export type Content = string | Buffer | readonly Buffer[];
+
+export function piecesOf(content: Content): readonly Buffer[] {
+  if (typeof content === 'string') return [Buffer.from(content)];
+  return Buffer.isBuffer(content) ? [content] : content;
+}
+
 export interface RunOptions {
-  /** Written to the child's standard input; absent: the child inherits it. */
-  readonly input?: Buffer | string;
+  /** What the child's standard input holds; absent: the child inherits it. */
+  readonly input?: Content;
   /** Default: inherited. */
   readonly stdout?: 'pipe' | 'inherit' | 'ignore';
   readonly stderr?: 'pipe' | 'inherit' | 'ignore';
@@ -92,7 +100,7 @@ export function run(command: string, args: readonly string[], options: RunOption
     if (child.stdin) {
       // The child may end without reading all of it: that is its decision, its status tells.
       child.stdin.on('error', () => {});
-      child.stdin.end(options.input);
+      child.stdin.end(Buffer.concat(piecesOf(options.input ?? '')));
     }
     child.on('error', (error) => {
       running.delete(child);

@@ -16,7 +16,7 @@ import {
   writeSync,
 } from 'node:fs';
 import type { Caller, FileKind } from './caller.js';
-import { onExit, run } from './processes.js';
+import { onExit, piecesOf, run } from './processes.js';
 import { writeAll } from './terminal.js';
 
 function kindOf(path: string): FileKind {
@@ -57,7 +57,7 @@ export function thisProcess(): Caller {
     realPath: async (path) => realpathSync(path),
     read: async (path, offset, length) =>
       offset === undefined || length === undefined ? readFileSync(path) : readPart(path, offset, length),
-    write: async (path, bytes) => writeFileSync(path, bytes),
+    write: async (path, content) => writeFileSync(path, Buffer.concat(piecesOf(content))),
     patch: async (path, patches) => {
       const descriptor = openSync(path, 'r+');
       try {

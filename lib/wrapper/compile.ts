@@ -6,6 +6,7 @@
 
 import { isUtf8 } from 'node:buffer';
 import { basename } from 'node:path';
+import { editBytes } from '../rewrite/edits.js';
 import type { Caller } from '../support/caller.js';
 import { noSummary, outputNotWritten, rewriteFailed } from '../support/compiler-errors.js';
 import { type Diagnostic, formatDiagnostic, KitsuneError } from '../support/errors.js';
@@ -48,14 +49,13 @@ export async function compileFile(
   const target = targetOf(context, step.compileOptions);
   // If it can't be started, the next call says so.
   target.catch(() => {});
-  let text: string;
-  let encoding: Encoding;
+  let preprocessed: Buffer;
   let spoken: Buffer = Buffer.alloc(0);
   let dependencies: PendingDependencies | undefined;
   let key = step.fileKey;
   if (step.preprocessed) {
-    ({ text, encoding } = decode(input ?? (await caller.read(step.source))));
-    const original = sourceOfPreprocessed(text);
+    preprocessed = input ?? (await caller.read(step.source));
+    const original = sourceOfPreprocessed(decode(preprocessed).text);
     if (original !== undefined) key = fileKey(original, context.kitsune.root);
   } else {
     dependencies = step.dependencies && (await pendingDependencies(step.dependencies, context));
@@ -65,12 +65,13 @@ export async function compileFile(
       fromInput,
     );
     if (result.status !== 0) return compilePlainly(step, output, context, again);
-    ({ text, encoding } = decode(result.stdout));
+    preprocessed = result.stdout;
     spoken = result.stderr;
     if (step.keepPreprocessed !== undefined) await caller.write(step.keepPreprocessed, result.stdout);
   }
 
   // 2. Rewrite.
+  const { text, encoding } = decode(preprocessed);
   const rewritten = await rewrite({
     text,
     fileKey: key,
@@ -89,8 +90,9 @@ export async function compileFile(
   }
 
   // 3. Compile.
+  const edited = editBytes(preprocessed, encoding, text, rewritten.edits);
   const pending = await pendingResult(step, output, context);
-  let result = await compileText(step, Buffer.from(rewritten.text, encoding), pending.path, context, []);
+  let result = await compileText(step, edited, pending.path, context, []);
   if (result.status !== 0 || result.stderr.length > 0) {
     // It has something to say: let the compiler say it about the text that the user wrote.
     const failed = result.status !== 0;
@@ -119,10 +121,7 @@ export async function compileFile(
         () => `the rewritten text of ${step.source} does not compile:\n${result.stderr.toString()}`,
       );
       // Warnings that are errors, and that only the rewritten text has?
-      result = await compileText(step, Buffer.from(rewritten.text, encoding), pending.path, context, [
-        '-w',
-        '-Wno-error',
-      ]);
+      result = await compileText(step, edited, pending.path, context, ['-w', '-Wno-error']);
       if (result.status !== 0) {
         await pending.discard();
         const reason =
@@ -143,8 +142,7 @@ export async function compileFile(
     return 1;
   }
   for (const kept of step.keepAlso ?? []) {
-    const bytes = Buffer.from(rewritten.text, encoding);
-    await compileText(step, bytes, kept.file, context, [], kept.words);
+    await compileText(step, edited, kept.file, context, [], kept.words);
   }
   await finishObject(step, pending, output, context);
   await dependencies?.commit();
@@ -191,7 +189,7 @@ const sourceWords = (step: CompileStep): string[] => [
 /** Compiles the rewritten text: from standard input where that does. */
 async function compileText(
   step: CompileStep,
-  text: Buffer,
+  text: readonly Buffer[],
   output: string,
   context: CompileContext,
   extra: readonly string[],

@@ -1,5 +1,6 @@
 /** The bridge from the wrapper to the rewriter, which is loaded only when there is something to rewrite. */
 
+import type { Edit } from '../rewrite/edits.js';
 import type { Diagnostic } from '../support/errors.js';
 import type { DumpKind, KitsuneOptions } from './command-line.js';
 
@@ -15,7 +16,8 @@ export interface RewriteRequest {
 export type Rewritten =
   | {
       readonly kind: 'rewritten';
-      readonly text: string;
+      /** What to change in the text. */
+      readonly edits: readonly Edit[];
       readonly diagnostics: readonly Diagnostic[];
       dump(kind: DumpKind): string;
     }
@@ -41,7 +43,7 @@ export async function rewrite(request: RewriteRequest): Promise<Rewritten> {
     });
     return {
       kind: 'rewritten',
-      text: result.text,
+      edits: result.edits,
       diagnostics: result.diagnostics,
       dump: (kind) => {
         if (kind === 'source') return result.text;

@@ -11,6 +11,9 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,29 +22,44 @@
 
 extern char **environ;
 
-/* Preprocessed text comes in megabytes; the default of 64 KiB would switch processes at each. */
-enum { PIPE_SIZE = 1 << 20 };
-
 static void close_if_open(int *fd) {
     if (*fd >= 0)
         close(*fd);
     *fd = -1;
 }
 
-/* Above the standard descriptors, which may be closed: what is put there must not be hit. */
-static int make_pipe(int ends[2]) {
-    int raw[2];
-    if (pipe2(raw, O_CLOEXEC))
-        return errno;
-    for (int i = 0; i < 2; i++) {
-        ends[i] = raw[i] > 2 ? raw[i] : fcntl(raw[i], F_DUPFD_CLOEXEC, 3);
-        if (ends[i] != raw[i])
-            close(raw[i]);
+/*
+ * What a child reads and writes stands in memory, as a file without a name. With a pipe client and
+ * server would wake at each 4 KiB that a preprocessor writes. -1: errno tells why.
+ */
+static int make_file(const struct kcc_buffer *content) {
+    int fd = memfd_create("kcc", MFD_CLOEXEC);
+    /* Above the standard descriptors, which may be closed: what is put there must not be hit. */
+    if (fd >= 0 && fd <= STDERR_FILENO) {
+        int low = fd;
+        fd = fcntl(low, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+        close(low);
     }
-    if (ends[0] < 0 || ends[1] < 0)
-        return EMFILE;
-    (void)fcntl(ends[0], F_SETPIPE_SZ, PIPE_SIZE);
-    return 0;
+    if (fd < 0)
+        return -1;
+    int error = 0;
+    if (content) {
+        error = kcc_write_all(fd, content->bytes, content->size);
+        if (!error && lseek(fd, 0, SEEK_SET))
+            error = errno;
+    } else if (fcntl(fd, F_SETFL, O_APPEND))
+        /* Children that open it by name have an offset of their own. */
+        error = errno;
+    if (!error)
+        return fd;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+bool kcc_can_start(void) {
+    struct rlimit limit;
+    return !getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur == RLIM_INFINITY;
 }
 
 static bool is_named(const char *variable, char *const *names) {
@@ -83,7 +101,7 @@ static int spawn_words(pid_t *pid, char **words, char **environment,
 }
 
 int kcc_start(struct kcc_child *child, const struct kcc_spawn *spawn) {
-    int ends[3][2] = {{-1, -1}, {-1, -1}, {-1, -1}}, error = 0;
+    int files[3] = {-1, -1, -1}, error = 0;
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     posix_spawn_file_actions_init(&actions);
@@ -96,9 +114,12 @@ int kcc_start(struct kcc_child *child, const struct kcc_spawn *spawn) {
         posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
     }
     for (int i = 0; i < 3 && !error; i++) {
-        if (spawn->streams[i] == KCC_PIPE) {
-            if (!(error = make_pipe(ends[i])))
-                posix_spawn_file_actions_adddup2(&actions, ends[i][i == 0 ? 0 : 1], i);
+        if (spawn->streams[i] == KCC_CAPTURE) {
+            files[i] = make_file(i == STDIN_FILENO ? &spawn->input : NULL);
+            if (files[i] < 0)
+                error = errno;
+            else
+                posix_spawn_file_actions_adddup2(&actions, files[i], i);
         } else if (spawn->streams[i] == KCC_IGNORE)
             posix_spawn_file_actions_addopen(&actions, i, "/dev/null", O_RDWR, 0);
     }
@@ -109,39 +130,34 @@ int kcc_start(struct kcc_child *child, const struct kcc_spawn *spawn) {
         free(environment);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
-    for (int i = 0; i < 3; i++) {
-        close_if_open(&ends[i][i == 0 ? 0 : 1]);
-        if (error)
-            close_if_open(&ends[i][i == 0 ? 1 : 0]);
-    }
-    child->in = ends[0][1];
-    child->out[0] = ends[1][0];
-    child->out[1] = ends[2][0];
+    close_if_open(&files[STDIN_FILENO]);
     child->exited = false;
-    if (error) {
-        child->pid = 0;
-        return error;
-    }
-    if (child->in >= 0)
-        fcntl(child->in, F_SETFL, O_NONBLOCK);
-    kcc_feed(child);
+    child->out[0] = files[STDOUT_FILENO];
+    child->out[1] = files[STDERR_FILENO];
+    if (error)
+        kcc_forget(child);
+    return error;
+}
+
+int kcc_output(const struct kcc_child *child, int stream, struct kcc_bytes *output) {
+    int fd = child->out[stream];
+    struct stat st = {.st_size = 0};
+    *output = (struct kcc_bytes){NULL, 0};
+    if (fd >= 0 && fstat(fd, &st))
+        return errno;
+    if (st.st_size == 0)
+        return 0;
+    void *bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (bytes == MAP_FAILED)
+        return errno;
+    *output = (struct kcc_bytes){bytes, (size_t)st.st_size};
     return 0;
 }
 
-void kcc_feed(struct kcc_child *child) {
-    while (child->in >= 0) {
-        size_t left = child->input_size - child->input_at;
-        ssize_t n = left ? write(child->in, child->input + child->input_at, left) : 0;
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno == EAGAIN)
-            return;
-        /* It may end without reading all: its status tells what that means. */
-        if (n <= 0)
-            close_if_open(&child->in);
-        else
-            child->input_at += (size_t)n;
-    }
+void kcc_forget(struct kcc_child *child) {
+    close_if_open(&child->out[0]);
+    close_if_open(&child->out[1]);
+    child->pid = 0;
 }
 
 void kcc_reap(struct kcc_child *child) {

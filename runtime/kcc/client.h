@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "message.h"
+
 /* Where the TypeScript side is, and who runs it. */
 struct kcc_package {
     char root[PATH_MAX];
@@ -50,7 +52,6 @@ void kcc_die_by(int signal);
 bool kcc_pipe_is_deadly(void);
 
 /* files.c: what the server asks of files. All return 0 or an errno. */
-struct kcc_buffer;
 int kcc_read_file(const char *path, unsigned long offset, unsigned long length,
                   struct kcc_buffer *into);
 int kcc_read_all(int fd, struct kcc_buffer *into);
@@ -65,26 +66,33 @@ bool kcc_anything_to_remove(void);
 void kcc_remove_all(void);
 
 /* children.c */
-enum kcc_stream { KCC_INHERIT, KCC_PIPE, KCC_IGNORE };
+enum kcc_stream { KCC_INHERIT, KCC_CAPTURE, KCC_IGNORE };
 struct kcc_child {
     unsigned request;
     pid_t pid;   /* 0: none */
-    int in;      /* what is left of `input` goes there; -1: closed */
-    int out[2];  /* its standard output and error; -1: closed or not ours */
+    int out[2];  /* its standard output and error; -1: not ours */
     bool exited; /* `status` as waitpid tells it */
     int status;
-    unsigned char *input;
-    size_t input_size, input_at;
 };
 struct kcc_spawn {
     char **words;   /* the command first */
     char **without; /* names of variables of the environment */
     enum kcc_stream streams[3];
+    struct kcc_buffer input; /* if streams[0] is KCC_CAPTURE */
 };
+struct kcc_bytes {
+    const unsigned char *bytes;
+    size_t size;
+};
+/* Whether children can be started here at all: a limit on the size of files holds for what they
+ * write to memory, too. */
+bool kcc_can_start(void);
 /* Starts it; returns 0 or an errno. */
 int kcc_start(struct kcc_child *child, const struct kcc_spawn *spawn);
-/* Writes to it what it takes. */
-void kcc_feed(struct kcc_child *child);
+/* What it wrote to standard output (0) or error (1); stays in memory. Returns 0 or an errno. */
+int kcc_output(const struct kcc_child *child, int stream, struct kcc_bytes *output);
+/* Makes room for another child. */
+void kcc_forget(struct kcc_child *child);
 /* Looks whether it has ended. */
 void kcc_reap(struct kcc_child *child);
 /* Becomes the command. Returns an errno if it can't. */

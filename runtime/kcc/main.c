@@ -178,7 +178,7 @@ int main(int argc, char **argv) {
     }
     kcc_watch_signals();
     /* A server may end just as we come: the second is a new one. */
-    for (int attempt = 0; attempt < 2; attempt++) {
+    for (int attempt = 0; attempt < 2 && kcc_can_start(); attempt++) {
         int socket = kcc_connect(&package, identity, sizeof identity);
         if (socket < 0 || !kcc_session(socket, identity, &call))
             break;

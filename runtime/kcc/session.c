@@ -36,7 +36,15 @@ static struct {
     struct kcc_buffer in, out;
     struct kcc_buffer printed; /* u8 descriptor, u32 size, bytes; for later */
     struct kcc_child children[CHILDREN];
+    struct output *outputs;
 } session;
+
+/* What a child has written to its standard output; later children may be given parts of it. */
+struct output {
+    uint32_t request;
+    struct kcc_bytes text;
+    struct output *next;
+};
 
 /* All of standard input, once it was read. */
 static struct {
@@ -81,9 +89,11 @@ static void end_children(int signal) {
             kill(session.children[i].pid, signal);
     for (int i = 0; i < CHILDREN; i++) {
         struct kcc_child *c = &session.children[i];
-        while (c->pid && !c->exited && waitpid(c->pid, &c->status, 0) < 0 && errno == EINTR)
+        if (!c->pid)
+            continue;
+        while (!c->exited && waitpid(c->pid, &c->status, 0) < 0 && errno == EINTR)
             ;
-        c->pid = 0;
+        kcc_forget(c);
     }
 }
 
@@ -101,6 +111,30 @@ static void finish(int status) {
     exit(status);
 }
 
+/* Text for a child: what the server has sent, and parts of what other children have written. */
+static struct kcc_buffer read_pieces(struct kcc_fields *f) {
+    struct kcc_buffer text = {.size = 0};
+    for (uint32_t count = kcc_u32(f); count > 0 && !f->bad; count--) {
+        uint32_t request = kcc_u32(f);
+        size_t size, offset;
+        if (request == 0) {
+            const unsigned char *bytes = kcc_blob(f, &size);
+            kcc_add(&text, bytes, size);
+            continue;
+        }
+        offset = kcc_u32(f);
+        size = kcc_u32(f);
+        const struct output *o = session.outputs;
+        while (o && o->request != request)
+            o = o->next;
+        if (o && offset <= o->text.size && size <= o->text.size - offset)
+            kcc_add(&text, o->text.bytes + offset, size);
+        else
+            f->bad = true;
+    }
+    return text;
+}
+
 static void answer_run(uint32_t request, struct kcc_fields *f) {
     struct kcc_spawn spawn;
     struct kcc_child *child = NULL;
@@ -111,27 +145,17 @@ static void answer_run(uint32_t request, struct kcc_fields *f) {
     for (int i = 0; i < 3; i++)
         spawn.streams[i] = kcc_u8(f);
     spawn.without = kcc_list(f, NULL);
-    size_t size;
-    const unsigned char *bytes = kcc_blob(f, &size);
+    spawn.input = read_pieces(f);
     int error = child ? 0 : EAGAIN;
     if (child && !f->bad) {
         if (spawn.streams[1] == KCC_INHERIT || spawn.streams[2] == KCC_INHERIT)
             print_now();
         child->request = request;
-        child->input = kcc_allocate(size + 1);
-        child->input_size = size;
-        child->input_at = 0;
-        if (size)
-            memcpy(child->input, bytes, size);
         error = kcc_start(child, &spawn);
     }
-    if (error) {
+    if (error)
         reply(request, error);
-        if (child) {
-            free(child->input);
-            child->input = NULL;
-        }
-    }
+    free(spawn.input.bytes);
     kcc_free_list(spawn.words);
     kcc_free_list(spawn.without);
 }
@@ -225,6 +249,7 @@ static void answer_file(uint8_t kind, uint32_t request, struct kcc_fields *f) {
     char *path = kcc_text(f), *other, real[PATH_MAX];
     size_t size, begun;
     const unsigned char *bytes;
+    struct kcc_buffer text;
     switch (kind) {
     case KCC_SERVER_KIND_OF:
         begun = begin_reply(request, 0);
@@ -238,8 +263,9 @@ static void answer_file(uint8_t kind, uint32_t request, struct kcc_fields *f) {
         answer_read(request, path, f);
         break;
     case KCC_SERVER_WRITE:
-        bytes = kcc_blob(f, &size);
-        reply(request, f->bad ? EPROTO : kcc_write_file(path, bytes, size));
+        text = read_pieces(f);
+        reply(request, f->bad ? EPROTO : kcc_write_file(path, text.bytes, text.size));
+        free(text.bytes);
         break;
     case KCC_SERVER_PATCH:
         answer_patch(request, path, f);
@@ -349,79 +375,43 @@ static bool receive(void) {
     }
 }
 
-static void pass_on(struct kcc_child *child, int stream) {
-    size_t begun = kcc_begin(&session.out, KCC_CLIENT_OUTPUT);
-    kcc_add_u32(&session.out, child->request);
-    kcc_add_u8(&session.out, (uint8_t)(stream + 1));
-    ssize_t n;
-    do
-        n = read(child->out[stream], kcc_reserve(&session.out, 4 * CHUNK), 4 * CHUNK);
-    while (n < 0 && errno == EINTR);
-    if (n > 0) {
-        session.out.size += (size_t)n;
-        kcc_end(&session.out, begun);
-    } else {
-        session.out.size = begun;
-        close(child->out[stream]);
-        child->out[stream] = -1;
-    }
+static void add_bytes(struct kcc_bytes text) {
+    kcc_add_u32(&session.out, (uint32_t)text.size);
+    kcc_add(&session.out, text.bytes, text.size);
 }
 
-/* A child has ended when it is gone and nobody holds its pipes any more. */
 static void report_ended(struct kcc_child *child) {
     kcc_reap(child);
-    if (!child->exited || child->out[0] >= 0 || child->out[1] >= 0)
+    if (!child->exited)
         return;
     int signal = WIFSIGNALED(child->status) ? WTERMSIG(child->status) : 0;
-    size_t begun = begin_reply(child->request, 0);
-    kcc_add_u32(&session.out, (uint32_t)(signal ? 128 + signal : WEXITSTATUS(child->status)));
-    kcc_add_u32(&session.out, (uint32_t)signal);
-    kcc_end(&session.out, begun);
-    if (child->in >= 0)
-        close(child->in);
-    free(child->input);
-    memset(child, 0, sizeof *child);
-}
-
-struct polled {
-    struct pollfd fds[2 + 3 * CHILDREN];
-    struct kcc_child *children[2 + 3 * CHILDREN];
-    int streams[2 + 3 * CHILDREN]; /* -1: its standard input */
-    nfds_t count;
-};
-
-static void poll_for(struct polled *p, int fd, short events, struct kcc_child *child, int stream) {
-    if (fd < 0)
-        return;
-    p->fds[p->count] = (struct pollfd){.fd = fd, .events = events};
-    p->children[p->count] = child;
-    p->streams[p->count++] = stream;
-}
-
-/* What is read from children waits while the server is slow. */
-enum { MOST_WAITING = 8 << 20 };
-
-static void collect(struct polled *p) {
-    p->count = 0;
-    poll_for(p, kcc_wake_descriptor(), POLLIN, NULL, 0);
-    poll_for(p, session.socket, (short)(POLLIN | (session.out.size ? POLLOUT : 0)), NULL, 0);
-    for (int i = 0; i < CHILDREN; i++) {
-        struct kcc_child *c = &session.children[i];
-        if (!c->pid)
-            continue;
-        poll_for(p, c->in, POLLOUT, c, -1);
-        for (int stream = 0; stream < 2 && session.out.size < MOST_WAITING; stream++)
-            poll_for(p, c->out[stream], POLLIN, c, stream);
+    struct output *output = kcc_allocate(sizeof *output);
+    struct kcc_bytes spoken;
+    int error = kcc_output(child, 0, &output->text);
+    if (!error)
+        error = kcc_output(child, 1, &spoken);
+    output->request = child->request;
+    output->next = session.outputs;
+    session.outputs = output;
+    size_t begun = begin_reply(child->request, error);
+    if (!error) {
+        kcc_add_u32(&session.out, (uint32_t)(signal ? 128 + signal : WEXITSTATUS(child->status)));
+        kcc_add_u32(&session.out, (uint32_t)signal);
+        add_bytes(output->text);
+        add_bytes(spoken);
     }
+    kcc_end(&session.out, begun);
+    kcc_forget(child);
 }
 
 /* One round of the loop. False: the server is gone. */
 static bool turn(void) {
-    struct polled p;
     if (!send_waiting())
         return false;
-    collect(&p);
-    int n = poll(p.fds, p.count, any_child() ? -1 : PATIENCE_MS);
+    short events = (short)(POLLIN | (session.out.size ? POLLOUT : 0));
+    struct pollfd fds[] = {{.fd = kcc_wake_descriptor(), .events = POLLIN},
+                           {.fd = session.socket, .events = events}};
+    int n = poll(fds, 2, any_child() ? -1 : PATIENCE_MS);
     if (n == 0)
         return false;
     if (n < 0 && errno != EINTR)
@@ -430,23 +420,15 @@ static bool turn(void) {
         be_interrupted(kcc_interrupted());
     if (n < 0)
         return true;
-    if (p.fds[0].revents) {
+    if (fds[0].revents) {
         char drained[256];
         while (read(kcc_wake_descriptor(), drained, sizeof drained) > 0)
             ;
+        for (int i = 0; i < CHILDREN; i++)
+            if (session.children[i].pid)
+                report_ended(&session.children[i]);
     }
-    for (nfds_t i = 2; i < p.count; i++) {
-        if (!p.fds[i].revents)
-            continue;
-        if (p.streams[i] < 0)
-            kcc_feed(p.children[i]);
-        else
-            pass_on(p.children[i], p.streams[i]);
-    }
-    for (int i = 0; i < CHILDREN; i++)
-        if (session.children[i].pid)
-            report_ended(&session.children[i]);
-    if (p.fds[1].revents & (POLLIN | POLLHUP | POLLERR)) {
+    if (fds[1].revents & (POLLIN | POLLHUP | POLLERR)) {
         bool there = receive();
         /* What it said before it went counts. */
         return answer_all() && there;
@@ -473,6 +455,7 @@ bool kcc_session(int socket, const char *identity, const struct kcc_call *call) 
     session.socket = socket;
     session.heard = false;
     session.in.size = session.out.size = session.printed.size = 0;
+    session.outputs = NULL;
     greet(identity, call);
     while (turn())
         ;

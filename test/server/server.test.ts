@@ -1,7 +1,7 @@
 /** Client and compile server: the same result as Node alone, whatever happens to the server. */
 // Time limit: 600 s
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
@@ -36,6 +36,7 @@ const sources: Sources = {
   'main.c': '#include <stdio.h>\nint f(void);\nint main(void) { printf("%d\\n", f()); return 0; }\n',
   'warn.c': 'static int unused;\nint g(int x) { switch (x) { case 1: x++; case 2: return x; } }\n',
   'syntax.c': 'int g( {\n',
+  'utf8.c': '/* ü */ static const char *ü = "ö\\n"; int g(void) { static int ñ; return ñ++ + !ü; }\n',
   'cc.cc': 'int plus(int x) { return x + 1; }\n',
   'asm.S': '.globl h\nh: ret\n.section .note.GNU-stack,"",@progbits\n',
   args: '-O2 -c a.c -o from-args.o',
@@ -57,6 +58,8 @@ const samples: readonly (readonly [string, CallOptions?])[] = [
   ['-O2 -Wall -Wextra -MMD -c warn.c -o w.o'],
   ['-c syntax.c a.c'],
   ['-S a.c -o -'],
+  ['-c utf8.c'],
+  ['-c utf8.c a.c', { environment: { KCC_CC: 'clang' } }],
   ['-c cc.cc asm.S'],
   ['@args'],
   ['-c a.c -o missing/a.o'],
@@ -105,6 +108,20 @@ const start = (directory: string, words: readonly string[], environment: NodeJS.
     env: { ...process.env, KCC_QUIET: '1', ...environment },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
+
+withClient('a limit on the size of files does not hold for preprocessed text', () => {
+  const directory = make();
+  const declarations = Array.from({ length: 2000 }, (_, i) => `int function_${i}(int, long, char *);\n`);
+  writeFileSync(join(directory, 'long.c'), `${declarations.join('')}int n;\n`);
+  const command = `ulimit -f 32; exec '${kcc}' -c long.c --kitsune-dump=registrations`;
+  const result = spawnSync('sh', ['-c', command], {
+    cwd: directory,
+    env: { ...process.env, KCC_SERVER: socketDirectory() },
+    encoding: 'utf8',
+  });
+  assert.is(result.stderr, '');
+  assert.match(result.stdout, /"n"/);
+});
 
 withClient('a server that is killed while a file is compiled is replaced by Node', async () => {
   const directory = make();
