@@ -79,7 +79,7 @@ export function findUsage(state: ParserState, file: FileDeclarations): Usage {
   for (const [first, end] of file.assembly) {
     for (let i = first; i < end; i++) {
       for (const word of tokenText(source, i).match(/[A-Za-z_]\w*/g) ?? []) {
-        const id = source.nameIds.get(word);
+        const id = source.idOf(word);
         const entity = id === undefined ? undefined : (file.functions.get(id) ?? file.variables.get(id));
         if (entity?.defined) enliven(entity);
         if (id !== undefined) mentioned.add(id);

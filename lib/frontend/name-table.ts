@@ -5,7 +5,6 @@ import { KEYWORDS } from './keywords.js';
 /** Open addressing by a hash that is computed while scanning: no string is made for a name seen before. */
 export interface NameTable {
   readonly names: string[];
-  readonly ids: Map<string, number>;
   readonly hashes: number[];
   slots: Int32Array;
 }
@@ -40,7 +39,7 @@ export function createNameTable(): NameTable {
   const hashes = names.map(hashOf);
   const slots = emptySlots(1 << 12);
   for (const [id, hash] of hashes.entries()) insert(slots, id, hash);
-  return { names, ids: new Map(names.map((name, id) => [name, id])), hashes, slots };
+  return { names, hashes, slots };
 }
 
 /** The table as it was when it held `count` names. */
@@ -53,25 +52,41 @@ export function copyNameTable(table: NameTable, count = table.names.length): Nam
     slots = emptySlots(slots.length);
     for (let id = 0; id < count; id++) insert(slots, id, hashes[id]!);
   }
-  const names = table.names.slice(0, count);
-  return { names, ids: whole ? new Map(table.ids) : new Map(names.map((n, id) => [n, id])), hashes, slots };
+  return { names: table.names.slice(0, count), hashes, slots };
 }
 
-/** The number of the name that stands in [start, end), whichever way its characters are spelled. */
-export function internName(table: NameTable, text: string, start: number, end: number, hash: number): number {
-  const { names, hashes, slots } = table;
+/** The number of the name that stands in [start, end); undefined if it is none of the table's. */
+function findName(
+  { names, hashes, slots }: NameTable,
+  text: string,
+  start: number,
+  end: number,
+  hash: number,
+): number | undefined {
   const mask = slots.length - 1;
   for (let at = (hash ^ (hash >>> 15)) & mask; slots[at]! >= 0; at = (at + 1) & mask) {
     const id = slots[at]!;
     if (hashes[id] === hash && names[id]!.length === end - start && text.startsWith(names[id]!, start))
       return id;
   }
+  return undefined;
+}
+
+/** The number of a name, if the table has it. */
+export function idOfName(table: NameTable, name: string): number | undefined {
+  return findName(table, name, 0, name.length, hashOf(name));
+}
+
+/** The number of the name that stands in [start, end), whichever way its characters are spelled. */
+export function internName(table: NameTable, text: string, start: number, end: number, hash: number): number {
+  const known = findName(table, text, start, end, hash);
+  if (known !== undefined) return known;
+  const { names, hashes, slots } = table;
   const name = text.slice(start, end);
   const plain = plainName(name);
   if (plain !== name) return internName(table, plain, 0, plain.length, hashOf(plain));
   const id = names.length;
   names.push(name);
-  table.ids.set(name, id);
   hashes.push(hash);
   if (names.length * 2 > slots.length) {
     table.slots = emptySlots(slots.length * 2);

@@ -254,28 +254,37 @@ function isBalanced({ source }: Tokenized, tokens: number): boolean {
   return true;
 }
 
+/** Without an array for each entry, which `new Map(map)` makes. */
+function copyMap<K, V>(map: ReadonlyMap<K, V>): Map<K, V> {
+  const copy = new Map<K, V>();
+  map.forEach((value, key) => {
+    copy.set(key, value);
+  });
+  return copy;
+}
+
 /** A copy that can be changed. Entries of the file are copied when they are changed (toplevel.ts), or all at once with `deep`. */
 function copyDeclared({ state, file }: Declared, tokenized: Tokenized, deep = false): Declared {
   const { table, scope } = state;
   const entries = <T extends { readonly attributes: Set<string> }>(map: Map<number, T>): Map<number, T> =>
     deep
       ? new Map([...map].map(([id, entry]) => [id, { ...entry, attributes: new Set(entry.attributes) }]))
-      : new Map(map);
+      : copyMap(map);
   return {
     state: {
       source: tokenized.source,
       table: {
         types: table.types.slice(),
-        interned: new Map(table.interned),
+        interned: copyMap(table.interned),
         local: new Set(table.local),
-        memberAttributes: new Map(table.memberAttributes),
+        memberAttributes: copyMap(table.memberAttributes),
       },
       at: state.at,
-      scope: { ...scope, entities: new Map(scope.entities), tags: new Map(scope.tags) },
-      arrayBounds: new Map(state.arrayBounds),
-      widths: new Map(state.widths),
+      scope: { ...scope, entities: copyMap(scope.entities), tags: copyMap(scope.tags) },
+      arrayBounds: copyMap(state.arrayBounds),
+      widths: copyMap(state.widths),
       variableArrays: new Set(state.variableArrays),
-      enumTexts: new Map(state.enumTexts),
+      enumTexts: copyMap(state.enumTexts),
       malformed: state.malformed.slice(),
     },
     file: {

@@ -16,7 +16,14 @@ import {
   RAW_PREFIX,
   unescapeName,
 } from './characters.js';
-import { copyNameTable, createNameTable, internName, type NameTable, nextHash } from './name-table.js';
+import {
+  copyNameTable,
+  createNameTable,
+  idOfName,
+  internName,
+  type NameTable,
+  nextHash,
+} from './name-table.js';
 import {
   LBRACE,
   LBRACKET,
@@ -66,7 +73,8 @@ export interface Source {
   /** For brackets the index of the partner, -1 if there is none. */
   readonly partners: Int32Array;
   readonly names: readonly string[];
-  readonly nameIds: ReadonlyMap<string, number>;
+  /** The number of a name that stands somewhere in the text, or is a keyword. */
+  idOf(name: string): number | undefined;
   readonly linemarkers: readonly Linemarker[];
   readonly systemFiles: ReadonlySet<string>;
   readonly packs: readonly PackDirective[];
@@ -391,7 +399,7 @@ export function tokenizeWith(text: string, { wanted = [], known }: TokenizeOptio
     ids: scan.ids,
     partners: matchBrackets(scan.kinds, count, partners),
     names: scan.names.names,
-    nameIds: scan.names.ids,
+    idOf: (name) => idOfName(scan.names, name),
     linemarkers: scan.linemarkers,
     systemFiles: scan.systemFiles,
     packs: scan.packs,

@@ -91,7 +91,7 @@ export function parseUnit(preprocessed: string, options: ParseOptions): ParsedUn
     file.namespace !== undefined &&
     file.namespace !== options.namespace
   ) {
-    const token = source.nameIds.get('KT_NAMESPACE');
+    const token = source.idOf('KT_NAMESPACE');
     const entry = token === undefined ? undefined : file.variables.get(token);
     diagnostics.push(
       namespaceConflict(file.namespace, options.namespace, locationOf(state, entry?.nameToken ?? 0)),

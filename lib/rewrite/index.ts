@@ -140,7 +140,7 @@ function planEdits(
     const region = entries.length > 0 ? systemRegion(parsed, entries.join('\n'), offset) : '';
     insert(offset, (notes.length > 0 ? ` ${notes.join(' ')}` : '') + region);
   }
-  if (parsed.noted.length > 0 && !source.nameIds.has('kt_note_entry')) {
+  if (parsed.noted.length > 0 && source.idOf('kt_note_entry') === undefined) {
     const first = source.starts[0] ?? 0;
     insert(first, systemRegion(parsed, noteDeclarations(), first));
   }
