@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,39 +21,44 @@
 
 extern char **environ;
 
+/* Preprocessed text comes in megabytes: what a preprocessor writes between two looks should fit. */
+enum { PIPE_SIZE = 1 << 20, CHUNK = 1 << 18 };
+
 static void close_if_open(int *fd) {
     if (*fd >= 0)
         close(*fd);
     *fd = -1;
 }
 
-/*
- * What a child reads and writes stands in memory, as a file without a name. With a pipe client and
- * server would wake at each 4 KiB that a preprocessor writes. -1: errno tells why.
- */
-static int make_file(const struct kcc_buffer *content) {
-    int fd = memfd_create("kcc", MFD_CLOEXEC);
-    /* Above the standard descriptors, which may be closed: what is put there must not be hit. */
-    if (fd >= 0 && fd <= STDERR_FILENO) {
-        int low = fd;
-        fd = fcntl(low, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-        close(low);
-    }
-    if (fd < 0)
-        return -1;
-    int error = 0;
-    if (content) {
-        error = kcc_write_all(fd, content->bytes, content->size);
-        if (!error && lseek(fd, 0, SEEK_SET))
-            error = errno;
-    } else if (fcntl(fd, F_SETFL, O_APPEND))
-        /* Children that open it by name have an offset of their own. */
-        error = errno;
-    if (!error)
+/* Above the standard descriptors, which may be closed: what is put there must not be hit. */
+static int above_standard(int fd) {
+    if (fd < 0 || fd > STDERR_FILENO)
         return fd;
+    int high = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     close(fd);
-    errno = error;
-    return -1;
+    return high;
+}
+
+static int make_pipe(int *ours, int *childs) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC))
+        return errno;
+    *ours = above_standard(ends[0]);
+    *childs = above_standard(ends[1]);
+    if (*ours < 0 || *childs < 0)
+        return EMFILE;
+    (void)fcntl(*ours, F_SETPIPE_SZ, PIPE_SIZE);
+    (void)fcntl(*ours, F_SETFL, O_NONBLOCK);
+    return 0;
+}
+
+/* A file without a name, in memory: nobody has to feed the child while it reads. */
+static int make_input(const struct kcc_buffer *text, int *fd) {
+    *fd = above_standard(memfd_create("kcc", MFD_CLOEXEC));
+    if (*fd < 0)
+        return errno;
+    int error = kcc_write_all(*fd, text->bytes, text->size);
+    return !error && lseek(*fd, 0, SEEK_SET) ? errno : error;
 }
 
 bool kcc_can_start(void) {
@@ -101,7 +105,7 @@ static int spawn_words(pid_t *pid, char **words, char **environment,
 }
 
 int kcc_start(struct kcc_child *child, const struct kcc_spawn *spawn) {
-    int files[3] = {-1, -1, -1}, error = 0;
+    int ours[3] = {-1, -1, -1}, childs[3] = {-1, -1, -1}, error = 0;
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     posix_spawn_file_actions_init(&actions);
@@ -114,12 +118,11 @@ int kcc_start(struct kcc_child *child, const struct kcc_spawn *spawn) {
         posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
     }
     for (int i = 0; i < 3 && !error; i++) {
-        if (spawn->streams[i] == KCC_CAPTURE) {
-            files[i] = make_file(i == STDIN_FILENO ? &spawn->input : NULL);
-            if (files[i] < 0)
-                error = errno;
-            else
-                posix_spawn_file_actions_adddup2(&actions, files[i], i);
+        if (spawn->streams[i] == KCC_PIPE) {
+            error = i == STDIN_FILENO ? make_input(&spawn->input, &childs[i])
+                                      : make_pipe(&ours[i], &childs[i]);
+            if (!error)
+                posix_spawn_file_actions_adddup2(&actions, childs[i], i);
         } else if (spawn->streams[i] == KCC_IGNORE)
             posix_spawn_file_actions_addopen(&actions, i, "/dev/null", O_RDWR, 0);
     }
@@ -130,34 +133,38 @@ int kcc_start(struct kcc_child *child, const struct kcc_spawn *spawn) {
         free(environment);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
-    close_if_open(&files[STDIN_FILENO]);
+    for (int i = 0; i < 3; i++)
+        close_if_open(&childs[i]);
     child->exited = false;
-    child->out[0] = files[STDOUT_FILENO];
-    child->out[1] = files[STDERR_FILENO];
+    child->out[0] = ours[STDOUT_FILENO];
+    child->out[1] = ours[STDERR_FILENO];
+    memset(child->text, 0, sizeof child->text);
     if (error)
         kcc_forget(child);
     return error;
 }
 
-int kcc_output(const struct kcc_child *child, int stream, struct kcc_bytes *output) {
-    int fd = child->out[stream];
-    struct stat st = {.st_size = 0};
-    *output = (struct kcc_bytes){NULL, 0};
-    if (fd >= 0 && fstat(fd, &st))
-        return errno;
-    if (st.st_size == 0)
-        return 0;
-    void *bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (bytes == MAP_FAILED)
-        return errno;
-    *output = (struct kcc_bytes){bytes, (size_t)st.st_size};
-    return 0;
+void kcc_receive(struct kcc_child *child, int stream) {
+    struct kcc_buffer *text = &child->text[stream];
+    /* As much as a pipe holds: there may be signals to look after. */
+    for (size_t most = text->size + PIPE_SIZE; text->size < most;) {
+        ssize_t n = read(child->out[stream], kcc_reserve(text, CHUNK), CHUNK);
+        if (n > 0)
+            text->size += (size_t)n;
+        else if (n == 0 || (errno != EINTR && errno != EAGAIN)) {
+            close_if_open(&child->out[stream]);
+            return;
+        } else if (errno == EAGAIN)
+            return;
+    }
 }
 
 void kcc_forget(struct kcc_child *child) {
-    close_if_open(&child->out[0]);
-    close_if_open(&child->out[1]);
-    child->pid = 0;
+    for (int stream = 0; stream < 2; stream++) {
+        close_if_open(&child->out[stream]);
+        free(child->text[stream].bytes);
+    }
+    memset(child, 0, sizeof *child);
 }
 
 void kcc_reap(struct kcc_child *child) {

@@ -66,31 +66,28 @@ bool kcc_anything_to_remove(void);
 void kcc_remove_all(void);
 
 /* children.c */
-enum kcc_stream { KCC_INHERIT, KCC_CAPTURE, KCC_IGNORE };
+enum kcc_stream { KCC_INHERIT, KCC_PIPE, KCC_IGNORE };
 struct kcc_child {
     unsigned request;
-    pid_t pid;   /* 0: none */
-    int out[2];  /* its standard output and error; -1: not ours */
-    bool exited; /* `status` as waitpid tells it */
+    pid_t pid;                 /* 0: none */
+    int out[2];                /* its standard output and error; -1: closed or not ours */
+    struct kcc_buffer text[2]; /* what has come from there */
+    bool exited;               /* `status` as waitpid tells it */
     int status;
 };
 struct kcc_spawn {
     char **words;   /* the command first */
     char **without; /* names of variables of the environment */
     enum kcc_stream streams[3];
-    struct kcc_buffer input; /* if streams[0] is KCC_CAPTURE */
+    struct kcc_buffer input; /* if streams[0] is KCC_PIPE */
 };
-struct kcc_bytes {
-    const unsigned char *bytes;
-    size_t size;
-};
-/* Whether children can be started here at all: a limit on the size of files holds for what they
- * write to memory, too. */
+/* Whether children can be started here at all: a limit on the size of files holds for the memory
+ * that they get their input from, too. */
 bool kcc_can_start(void);
 /* Starts it; returns 0 or an errno. */
 int kcc_start(struct kcc_child *child, const struct kcc_spawn *spawn);
-/* What it wrote to standard output (0) or error (1); stays in memory. Returns 0 or an errno. */
-int kcc_output(const struct kcc_child *child, int stream, struct kcc_bytes *output);
+/* Reads what has come from a stream; closes it at its end. */
+void kcc_receive(struct kcc_child *child, int stream);
 /* Makes room for another child. */
 void kcc_forget(struct kcc_child *child);
 /* Looks whether it has ended. */

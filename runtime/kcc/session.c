@@ -28,6 +28,8 @@ enum {
     CHUNK = 1 << 16,
     /* A server that thinks for longer is in trouble; Node takes as long as it takes. */
     PATIENCE_MS = 30000,
+    /* A preprocessor writes 4 KiB at a time. Its pipe has room for more, and its end wakes. */
+    FLOW_MS = 2,
 };
 
 static struct {
@@ -37,12 +39,13 @@ static struct {
     struct kcc_buffer printed; /* u8 descriptor, u32 size, bytes; for later */
     struct kcc_child children[CHILDREN];
     struct output *outputs;
+    bool flowing; /* a child has just written something, and will write more */
 } session;
 
 /* What a child has written to its standard output; later children may be given parts of it. */
 struct output {
     uint32_t request;
-    struct kcc_bytes text;
+    struct kcc_buffer text;
     struct output *next;
 };
 
@@ -375,60 +378,87 @@ static bool receive(void) {
     }
 }
 
-static void add_bytes(struct kcc_bytes text) {
-    kcc_add_u32(&session.out, (uint32_t)text.size);
-    kcc_add(&session.out, text.bytes, text.size);
+static void add_text(const struct kcc_buffer *text) {
+    kcc_add_u32(&session.out, (uint32_t)text->size);
+    kcc_add(&session.out, text->bytes, text->size);
 }
 
+/* A child has ended when it is gone and nobody holds its pipes any more. */
 static void report_ended(struct kcc_child *child) {
     kcc_reap(child);
-    if (!child->exited)
+    if (!child->exited || child->out[0] >= 0 || child->out[1] >= 0)
         return;
     int signal = WIFSIGNALED(child->status) ? WTERMSIG(child->status) : 0;
-    struct output *output = kcc_allocate(sizeof *output);
-    struct kcc_bytes spoken;
-    int error = kcc_output(child, 0, &output->text);
-    if (!error)
-        error = kcc_output(child, 1, &spoken);
-    output->request = child->request;
-    output->next = session.outputs;
-    session.outputs = output;
-    size_t begun = begin_reply(child->request, error);
-    if (!error) {
-        kcc_add_u32(&session.out, (uint32_t)(signal ? 128 + signal : WEXITSTATUS(child->status)));
-        kcc_add_u32(&session.out, (uint32_t)signal);
-        add_bytes(output->text);
-        add_bytes(spoken);
-    }
+    size_t begun = begin_reply(child->request, 0);
+    kcc_add_u32(&session.out, (uint32_t)(signal ? 128 + signal : WEXITSTATUS(child->status)));
+    kcc_add_u32(&session.out, (uint32_t)signal);
+    add_text(&child->text[0]);
+    add_text(&child->text[1]);
     kcc_end(&session.out, begun);
+    struct output *output = kcc_allocate(sizeof *output);
+    *output = (struct output){child->request, child->text[0], session.outputs};
+    session.outputs = output;
+    child->text[0].bytes = NULL;
     kcc_forget(child);
+}
+
+struct polled {
+    struct pollfd fds[2 + 2 * CHILDREN];
+    struct kcc_child *children[2 + 2 * CHILDREN];
+    int streams[2 + 2 * CHILDREN];
+    nfds_t count;
+};
+
+static void poll_for(struct polled *p, int fd, short events, struct kcc_child *child, int stream) {
+    if (fd < 0)
+        return;
+    p->fds[p->count] = (struct pollfd){.fd = fd, .events = events};
+    p->children[p->count] = child;
+    p->streams[p->count++] = stream;
+}
+
+static void collect(struct polled *p) {
+    p->count = 0;
+    poll_for(p, kcc_wake_descriptor(), POLLIN, NULL, 0);
+    poll_for(p, session.socket, (short)(POLLIN | (session.out.size ? POLLOUT : 0)), NULL, 0);
+    for (int i = 0; i < CHILDREN && !session.flowing; i++) {
+        struct kcc_child *c = &session.children[i];
+        for (int stream = 0; c->pid && stream < 2; stream++)
+            poll_for(p, c->out[stream], POLLIN, c, stream);
+    }
 }
 
 /* One round of the loop. False: the server is gone. */
 static bool turn(void) {
+    struct polled p;
     if (!send_waiting())
         return false;
-    short events = (short)(POLLIN | (session.out.size ? POLLOUT : 0));
-    struct pollfd fds[] = {{.fd = kcc_wake_descriptor(), .events = POLLIN},
-                           {.fd = session.socket, .events = events}};
-    int n = poll(fds, 2, any_child() ? -1 : PATIENCE_MS);
+    collect(&p);
+    bool flowing = session.flowing;
+    session.flowing = false;
+    int n = poll(p.fds, p.count, flowing ? FLOW_MS : any_child() ? -1 : PATIENCE_MS);
     if (n == 0)
-        return false;
+        return flowing;
     if (n < 0 && errno != EINTR)
         return false;
     if (kcc_interrupted())
         be_interrupted(kcc_interrupted());
     if (n < 0)
         return true;
-    if (fds[0].revents) {
+    if (p.fds[0].revents) {
         char drained[256];
         while (read(kcc_wake_descriptor(), drained, sizeof drained) > 0)
             ;
-        for (int i = 0; i < CHILDREN; i++)
-            if (session.children[i].pid)
-                report_ended(&session.children[i]);
     }
-    if (fds[1].revents & (POLLIN | POLLHUP | POLLERR)) {
+    for (nfds_t i = 2; i < p.count; i++)
+        if (p.fds[i].revents) {
+            kcc_receive(p.children[i], p.streams[i]);
+            session.flowing = session.flowing || p.children[i]->out[p.streams[i]] >= 0;
+        }
+    for (int i = 0; i < CHILDREN; i++)
+        if (session.children[i].pid)
+            report_ended(&session.children[i]);
+    if (p.fds[1].revents & (POLLIN | POLLHUP | POLLERR)) {
         bool there = receive();
         /* What it said before it went counts. */
         return answer_all() && there;
@@ -456,6 +486,7 @@ bool kcc_session(int socket, const char *identity, const struct kcc_call *call) 
     session.heard = false;
     session.in.size = session.out.size = session.printed.size = 0;
     session.outputs = NULL;
+    session.flowing = false;
     greet(identity, call);
     while (turn())
         ;
