@@ -37,6 +37,9 @@ const cleanups = new Set<() => void>();
 let watching = false;
 let interrupted: NodeJS.Signals | undefined;
 
+/** How much later than a child this process may get a signal that is for both. */
+const laterSignalMs = 50;
+
 const deadly: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGPIPE'];
 
 function runCleanups(): void {
@@ -108,16 +111,21 @@ export function run(command: string, args: readonly string[], options: RunOption
     });
     child.on('close', (code, signal) => {
       running.delete(child);
-      if (interrupted) {
-        if (running.size === 0) dieBySignal(interrupted);
-        return;
-      }
-      resolve({
-        status: code ?? 128 + (signal ? (constants.signals[signal] ?? 0) : 0),
-        signal: signal ?? undefined,
-        stdout: Buffer.concat(stdout),
-        stderr: Buffer.concat(stderr),
-      });
+      const settle = (): void => {
+        if (interrupted) {
+          if (running.size === 0) dieBySignal(interrupted);
+          return;
+        }
+        resolve({
+          status: code ?? 128 + (signal ? (constants.signals[signal] ?? 0) : 0),
+          signal: signal ?? undefined,
+          stdout: Buffer.concat(stdout),
+          stderr: Buffer.concat(stderr),
+        });
+      };
+      // A signal for all of a group may reach the child before this process.
+      if (signal && deadly.includes(signal)) setTimeout(settle, laterSignalMs);
+      else settle();
     });
   });
 }

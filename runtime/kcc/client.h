@@ -41,6 +41,8 @@ void kcc_restore_input(void);
 
 /* signals.c: an interrupted client ends its children, cleans up and dies by the same signal. */
 void kcc_watch_signals(void);
+/* Whether a signal is one of those. */
+bool kcc_is_deadly(int signal);
 /* The signal that came, or 0. */
 int kcc_interrupted(void);
 /* Readable when a signal has come or a child has ended; drained by the caller. */

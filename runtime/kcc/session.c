@@ -30,6 +30,7 @@ enum {
     PATIENCE_MS = 30000,
     /* A preprocessor writes 4 KiB at a time. Its pipe has room for more, and its end wakes. */
     FLOW_MS = 2,
+    LATER_SIGNAL_MS = 50,
 };
 
 static struct {
@@ -383,12 +384,22 @@ static void add_text(const struct kcc_buffer *text) {
     kcc_add(&session.out, text->bytes, text->size);
 }
 
+/* A signal for all of a group may reach the child before this process. */
+static void await_own_signal(void) {
+    struct pollfd wake = {.fd = kcc_wake_descriptor(), .events = POLLIN};
+    (void)poll(&wake, 1, LATER_SIGNAL_MS);
+    if (kcc_interrupted())
+        be_interrupted(kcc_interrupted());
+}
+
 /* A child has ended when it is gone and nobody holds its pipes any more. */
 static void report_ended(struct kcc_child *child) {
     kcc_reap(child);
     if (!child->exited || child->out[0] >= 0 || child->out[1] >= 0)
         return;
     int signal = WIFSIGNALED(child->status) ? WTERMSIG(child->status) : 0;
+    if (kcc_is_deadly(signal))
+        await_own_signal();
     size_t begun = begin_reply(child->request, 0);
     kcc_add_u32(&session.out, (uint32_t)(signal ? 128 + signal : WEXITSTATUS(child->status)));
     kcc_add_u32(&session.out, (uint32_t)signal);

@@ -44,6 +44,13 @@ void kcc_watch_signals(void) {
     sigaction(SIGPIPE, &ignore, &before_pipe);
 }
 
+bool kcc_is_deadly(int signal) {
+    for (int i = 0; i < DEADLY; i++)
+        if (deadly[i] == signal)
+            return true;
+    return false;
+}
+
 int kcc_interrupted(void) {
     return interrupted;
 }
