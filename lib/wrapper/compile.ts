@@ -7,7 +7,7 @@
 import { isUtf8 } from 'node:buffer';
 import { basename } from 'node:path';
 import type { Caller } from '../support/caller.js';
-import { noSummary, outputNotWritten, rewriteFailed } from '../support/compiler-errors.js';
+import { noSummary, outputNotWritten, precompiledOnly, rewriteFailed } from '../support/compiler-errors.js';
 import { type Diagnostic, formatDiagnostic, KitsuneError } from '../support/errors.js';
 import { type PendingOutput, pendingOutput, reasonOf } from '../support/files.js';
 import type { RunOptions, RunResult } from '../support/processes.js';
@@ -17,6 +17,7 @@ import { type CompilerContext, runCompiler } from './compiler.js';
 import { fileKey } from './file-key.js';
 import { appendLog } from './log.js';
 import { finishObjectFile, readTypesSection } from './object-files.js';
+import { fillInPrecompiled, hasPrecompiledBeside, withPrecompiled } from './precompiled.js';
 import { rewrite, sourceOfPreprocessed } from './rewriting.js';
 import type { CompileStep, DependencyOutput } from './steps.js';
 import { targetOf } from './target.js';
@@ -59,15 +60,47 @@ export async function compileFile(
     if (original !== undefined) key = fileKey(original, context.kitsune.root);
   } else {
     dependencies = step.dependencies && (await pendingDependencies(step.dependencies, context));
-    const result = await runCompiler(
-      context,
-      [...context.colour, ...step.preprocessOptions, ...(dependencies?.words ?? []), '-E', ...source],
-      fromInput,
-    );
-    if (result.status !== 0) return compilePlainly(step, output, context, again);
-    ({ text, encoding } = decode(result.stdout));
+    const preprocess = (options: readonly string[], how: RunOptions): Promise<RunResult> =>
+      runCompiler(
+        context,
+        [...context.colour, ...options, ...(dependencies?.words ?? []), '-E', ...source],
+        how,
+      );
+    const result = await preprocess(step.preprocessOptions, fromInput);
+    let preprocessed = result.stdout;
     spoken = result.stderr;
-    if (step.keepPreprocessed !== undefined) await caller.write(step.keepPreprocessed, result.stdout);
+    if (result.status !== 0) {
+      const plain = await plainCompilation(step, [], output, context, again);
+      if (plain.status !== 0) return plain.finish();
+      // It compiles all the same: with a precompiled header in place of one that is not there.
+      const { status, stdout, stderr } = await preprocess(
+        [...step.preprocessOptions, withPrecompiled],
+        again,
+      );
+      const whole = status === 0 ? await fillInPrecompiled(stdout, caller) : undefined;
+      if (!whole) {
+        reportTo(caller, [precompiledOnly(step.source)]);
+        return plain.finish();
+      }
+      await plain.discard();
+      preprocessed = whole;
+      spoken = stderr;
+    }
+    ({ text, encoding } = decode(preprocessed));
+    if (
+      (step.dependencies || step.preprocessOptions.includes('-Winvalid-pch')) &&
+      result.status === 0 &&
+      context.compiler.family === 'gcc' &&
+      (await hasPrecompiledBeside(text, caller))
+    ) {
+      // What the compiler says of it, and which headers it then depends on.
+      const { stderr } = await preprocess(
+        [...step.plainOptions, withPrecompiled, '-o', await context.temporaries.path('precompiled.i')],
+        again,
+      );
+      spoken = stderr;
+    }
+    if (step.keepPreprocessed !== undefined) await caller.write(step.keepPreprocessed, preprocessed);
   }
 
   // 2. Rewrite.
@@ -80,7 +113,7 @@ export async function compileFile(
   });
   if (rewritten.kind === 'unchanged') {
     reportTo(caller, [rewriteFailed(step.source, rewritten.reason)]);
-    return compilePlainly(step, output, context, again);
+    return (await plainCompilation(step, step.keyOptions, output, context, again)).finish();
   }
   if (context.kitsune.dump !== undefined) {
     reportRewrite(caller, rewritten.diagnostics);
@@ -131,7 +164,7 @@ export async function compileFile(
             .split('\n')
             .find((l) => l.includes('error')) ?? 'its registrations do not compile';
         reportTo(caller, [rewriteFailed(step.source, reason)]);
-        return compilePlainly(step, output, context, again);
+        return (await plainCompilation(step, step.keyOptions, output, context, again)).finish();
       }
     }
   }
@@ -216,19 +249,29 @@ async function compileText(
   return runCompiler(context, [...words, file], options);
 }
 
-/** Compiles the user's own text, without registrations, and passes on whatever the compiler says and writes. */
-async function compilePlainly(
+interface PlainCompilation {
+  readonly status: number;
+  /** Puts the output in its place and passes on what the compiler said. Returns the exit status. */
+  finish(): Promise<number>;
+  /** As if it had not been compiled. */
+  discard(): Promise<void>;
+}
+
+/** Compiles the user's own text, without registrations. */
+async function plainCompilation(
   step: CompileStep,
+  keys: readonly string[],
   output: string,
   context: CompileContext,
   options: RunOptions,
-): Promise<number> {
+): Promise<PlainCompilation> {
   const pending = await pendingResult(step, output, context);
   const { dependencies } = step;
   const result = await runCompiler(
     context,
     [
       ...context.colour,
+      ...keys,
       ...step.plainOptions,
       ...(dependencies ? dependencyWords(dependencies) : []),
       modeWord(step),
@@ -238,11 +281,17 @@ async function compilePlainly(
     ],
     options,
   );
-  context.caller.print(1, result.stdout);
-  context.caller.print(2, pending.named(result.stderr));
-  if (result.status === 0) await pending.commit();
-  else await pending.discard();
-  return result.status;
+  return {
+    status: result.status,
+    discard: () => pending.discard(),
+    async finish() {
+      context.caller.print(1, result.stdout);
+      context.caller.print(2, pending.named(result.stderr));
+      if (result.status === 0) await pending.commit();
+      else await pending.discard();
+      return result.status;
+    },
+  };
 }
 
 interface PendingDependencies {

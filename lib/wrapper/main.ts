@@ -17,6 +17,7 @@ import { type LinkContext, link } from './link.js';
 import { appendLog } from './log.js';
 import { finishObjectFile } from './object-files.js';
 import { plan } from './plan.js';
+import { precompile } from './precompiled.js';
 import { partOf } from './print.js';
 import type { Plan, Word } from './steps.js';
 
@@ -114,6 +115,9 @@ async function execute(
         return await becomeCompiler(context, step.words);
       case 'compile':
         status = (await compileFile(step, await pathOf(step.output), context)) || status;
+        break;
+      case 'precompile':
+        status = (await precompile(step, context)) || status;
         break;
       case 'run':
         status = (await runCompiler(context, await wordsOf(step.words))).status || status;

@@ -16,9 +16,11 @@ import {
   type Input,
   inputsOf,
   isC,
+  isHeader,
   type Option,
   optionsOf,
   type Plan,
+  type PrecompileStep,
   positionFlags,
   type Step,
   type Word,
@@ -49,8 +51,6 @@ const makesObjects = (invocation: Invocation): boolean =>
 
 const isThere = (input: Input, world: World): boolean => input.path === '-' || world.exists(input.path);
 
-const isHeader = (input: Input): boolean => input.language?.endsWith('-header') === true;
-
 /** Why this command line is left to the compiler, if it is. */
 function reasonToForward(invocation: Invocation, world: World): string | undefined {
   const inputs = inputsOf(invocation);
@@ -76,7 +76,10 @@ function reasonToForward(invocation: Invocation, world: World): string | undefin
     if (compiled.length === 0) return 'nothing to compile';
     if (hasOutput && compiled.length > 1) return '-o with several outputs';
   }
-  if (inputs.some(isHeader) && !others) return 'a header to precompile';
+  if (invocation.mode === 'link' && inputs.some(isHeader)) {
+    if (!inputs.every(isHeader)) return 'a header among the inputs of a link';
+    if (hasOutput && inputs.length > 1) return '-o with several outputs';
+  }
   if (invocation.mode === 'link' && optionsOf(invocation).some((t) => t.words[0] === '-emit-llvm')) {
     return '-emit-llvm without -c';
   }
@@ -95,10 +98,13 @@ export function plan(invocation: Invocation, world: World): Plan {
     return forward(
       invocation,
       `-E or -M`,
-      inputsOf(invocation).some(isC) ? ['-D__KITSUNE_KCC__=1', ...includeFlags(world)] : [],
+      inputsOf(invocation).some((i) => isC(i) || i.language === 'c-header')
+        ? ['-D__KITSUNE_KCC__=1', ...includeFlags(world)]
+        : [],
     );
   }
-  if (invocation.mode === 'syntax') return forward(invocation, '-fsyntax-only', includeFlags(world));
+  if (invocation.mode === 'syntax')
+    return forward(invocation, '-fsyntax-only', [...positionFlags, ...includeFlags(world)]);
   return planSteps(invocation, world);
 }
 
@@ -114,7 +120,7 @@ function planSteps(invocation: Invocation, world: World): Plan {
       i.language !== undefined &&
       languages.has(i.language) &&
       !isC(i) &&
-      i.language !== 'c-header' &&
+      !isHeader(i) &&
       !i.language.startsWith('assembler'),
   );
   if (foreign.length > 0) {
@@ -141,11 +147,13 @@ function planSteps(invocation: Invocation, world: World): Plan {
         output = invocation.output ?? `${stemOf(input.path)}${invocation.mode === 'assemble' ? '.s' : '.o'}`;
       }
       steps.push(planCompilation(invocation, world, input, output));
+    } else if (isHeader(input) && there) {
+      steps.push(planPrecompilation(invocation, world, input));
     } else if (!linking) {
       steps.push({ kind: 'run', words: wordsForOther(invocation, world, input) });
     }
   }
-  if (linking) {
+  if (linking && !inputs.some(isHeader)) {
     const link = planLink(invocation, world, objectOf);
     if ('error' in link) return { steps: [], diagnostics: [link.error], temporaries: [] };
     if (link.warning) diagnostics.push(link.warning);
@@ -161,12 +169,26 @@ function wordsForOther(invocation: Invocation, world: World, input: Input): stri
   );
   return [
     ...options.flatMap((t) => t.words),
-    '-fPIC',
+    ...(isHeader(input) ? positionFlags : ['-fPIC']),
     ...(input.language === 'assembler' ? [] : includeFlags(world)),
     '-x',
     input.language ?? 'none',
     input.path,
   ];
+}
+
+/** With the options for code that the objects get which use it: compilers compare them. */
+function planPrecompilation(invocation: Invocation, world: World, input: Input): PrecompileStep {
+  const words = wordsForOther(invocation, world, input);
+  const output = invocation.output ?? `${input.path}.gch`;
+  if (world.family !== 'gcc' || input.language !== 'c-header' || input.path === '-')
+    return { kind: 'precompile', words };
+  const { preprocessOptions } = planCompilation(invocation, world, input, output);
+  return {
+    kind: 'precompile',
+    words,
+    kept: { output, textWords: [...preprocessOptions, '-w', '-E', '-x', 'c', input.path] },
+  };
 }
 
 function dependenciesOf(
@@ -205,11 +227,12 @@ function planCompilation(invocation: Invocation, world: World, input: Input, out
     ? []
     : inputsOf(invocation).flatMap((i) => (i.language === undefined && isThere(i, world) ? [i.path] : []));
   const forPreprocessor = [...unused, ...words(shared), ...positionFlags];
-  // -g3 would put the #defines into the text; line and file information stays in either case.
-  if (options.some((t) => t.spec?.effect === 'debug')) {
-    forPreprocessor.push('-g0');
+  if (world.family === 'gcc') {
+    const debug = options.filter((t) => t.spec?.effect === 'debug').map((t) => t.words[0]!);
+    // -g3 would put the #defines into the text; line and file information stays.
+    if (debug.some((word) => word.endsWith('3'))) forPreprocessor.push('-g2');
     // As -g does: the text says where it was preprocessed, for whoever compiles it elsewhere (distcc).
-    if (world.family === 'gcc' && !options.some((t) => t.words[0] === '-fno-working-directory'))
+    if (debug.length > 0 && !options.some((t) => t.words[0] === '-fno-working-directory'))
       forPreprocessor.push('-fworking-directory');
   }
   const dependencies = input.language === 'c' ? dependenciesOf(invocation, world, input, linking) : undefined;
@@ -220,7 +243,7 @@ function planCompilation(invocation: Invocation, world: World, input: Input, out
   // gcc takes a comment for a [[fallthrough]]; clang never does.
   if (world.family === 'gcc' && comments?.spec?.effect === 'comments-matter') forPreprocessor.push('-C');
   const compileOptions = [
-    ...words(shared.filter((t) => t.spec?.stage === 'all')),
+    ...words(withoutClangIncludes(shared.filter((t) => t.spec?.stage === 'all'))),
     ...positionFlags,
     ...(saving && world.family === 'gcc' ? saving.words : []),
     ...(world.family === 'clang' ? ['-Qunused-arguments'] : []),
@@ -248,13 +271,21 @@ function planCompilation(invocation: Invocation, world: World, input: Input, out
     direct: named || dumps,
     preprocessOptions: ['-D__KITSUNE_KCC__=1', ...keys, ...includeFlags(world), ...forPreprocessor],
     compileOptions,
-    plainOptions: [...unused, ...keys, ...includeFlags(world), ...words(shared), ...positionFlags],
+    plainOptions: [...unused, ...includeFlags(world), ...words(shared), ...positionFlags],
+    keyOptions: keys,
     ...(dependencies ? { dependencies } : {}),
     prefixMaps: prefixMapsOf(options),
     ...(saving ? { keepPreprocessed: savedName(invocation, world, input, '.i')! } : {}),
     ...(saving && world.family === 'clang' ? { keepAlso: keptByClang(invocation, world, input) } : {}),
   };
 }
+
+/** Without the headers that `-Xclang` includes, with CMake precompiled ones: they are in the text. */
+const withoutClangIncludes = (options: readonly Option[]): Option[] => {
+  const includes = (t: Option | undefined): boolean =>
+    t?.words[0] === '-Xclang' && /^-include(?:-pch)?$/.test(t.value ?? '');
+  return options.filter((t, i) => !includes(t) && !includes(options[i - 1]));
+};
 
 /** As gcc and clang read them: the first equals sign separates. */
 function prefixMapsOf(options: readonly Option[]): [old: string, replacement: string][] {

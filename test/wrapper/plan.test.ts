@@ -65,7 +65,7 @@ const shapes: readonly (readonly [line: string, steps: string])[] = [
   ['-c missing.c', 'forward'],
   ['-c a.c missing.c', 'compile run'],
   ['-c missing.o a.c', 'run compile'],
-  ['-c a.c a.h', 'compile run'],
+  ['-c a.c a.h', 'compile precompile'],
   ['-c a.c -x nonsense b.c', 'compile run'],
   ['a.c missing.c', 'forward'],
   ['-E a.c missing.c', 'forward'],
@@ -73,7 +73,10 @@ const shapes: readonly (readonly [line: string, steps: string])[] = [
   ['-c a.c b.c -o c.o', 'forward'],
   ['-c', 'forward'],
   ['-', 'forward'],
-  ['-c a.h', 'forward'],
+  ['-c a.h', 'precompile'],
+  ['a.h b.h', 'precompile precompile'],
+  ['a.h a.c', 'forward'],
+  ['-E a.h', 'forward'],
 ];
 
 for (const [line, steps] of shapes) {
@@ -106,7 +109,7 @@ test('position-independence is what kcc says, wherever the user said otherwise',
 
 test('-g3 does not put macro definitions into the preprocessed text', () => {
   const { preprocessOptions } = compilation('-g3 -c a.c');
-  assert.ok(preprocessOptions.lastIndexOf('-g0') > preprocessOptions.lastIndexOf('-g3'));
+  assert.ok(preprocessOptions.lastIndexOf('-g2') > preprocessOptions.lastIndexOf('-g3'));
   assert.ok(compilation('-g3 -c a.c').compileOptions.includes('-g3'));
 });
 
