@@ -41,6 +41,7 @@ export type OptionEffect =
   | 'auxiliary'
   | 'save-temps'
   | 'linker-choice'
+  | 'no-libraries'
   | 'sanitize'
   | 'dump-directory'
   | 'library'
@@ -185,11 +186,8 @@ const rows: readonly Row[] = [
   ['-r -Ur', 'flag', 'link', 'relocatable'],
   ['-pie -no-pie -nopie', 'flag', 'link', 'pie'],
   ['-nostdlib -nostartfiles', 'flag', 'link', 'plain-link'],
-  [
-    '-nodefaultlibs -nolibc -rdynamic -s -t -symbolic -dynamic -static-libgcc -static-libasan',
-    'flag',
-    'link',
-  ],
+  ['-rdynamic -s -t -symbolic -dynamic -static-libgcc -static-libasan', 'flag', 'link'],
+  ['-nodefaultlibs -nolibc', 'flag', 'link', 'no-libraries'],
   ['-static-libubsan -static-libtsan -static-liblsan -static-libstdc++ -shared-libgcc', 'flag', 'link'],
   ['-pg -p', 'flag', 'all', 'plain-link'],
 ];

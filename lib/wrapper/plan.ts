@@ -9,7 +9,7 @@ import type { Diagnostic } from '../support/errors.js';
 import type { Invocation } from './command-line.js';
 import { fileKey } from './file-key.js';
 import { languages } from './options.js';
-import { planLink } from './plan-link.js';
+import { planLink, usesLto } from './plan-link.js';
 import {
   type CompileStep,
   type DependencyOutput,
@@ -247,6 +247,7 @@ function planCompilation(invocation: Invocation, world: World, input: Input, out
     ...positionFlags,
     ...(saving && world.family === 'gcc' ? saving.words : []),
     ...(world.family === 'clang' ? ['-Qunused-arguments'] : []),
+    ...(world.family === 'clang' && linking ? namesAtLink(options, input) : []),
   ];
   const named = options.some((t) => t.spec?.effect === 'auxiliary' || t.spec?.effect === 'save-temps');
   const dumps = options.some((t) => t.spec?.effect === 'dump-directory');
@@ -295,6 +296,17 @@ function prefixMapsOf(options: readonly Option[]): [old: string, replacement: st
   });
 }
 
+/** Makes clang name files as if it went on to link: here it is told to write an object, and would put them beside that. */
+function namesAtLink(options: readonly Option[], input: Input): string[] {
+  const file = `${stemOf(input.path)}.dwo`;
+  const words = options.flatMap((t) => {
+    if (t.words[0] === '-gsplit-dwarf') return ['-split-dwarf-file', file, '-split-dwarf-output', file];
+    const coverage = /^(?:--?coverage|-ftest-coverage|-fprofile-arcs)$/.test(t.words[0]!);
+    return coverage ? ['-coverage-notes-file', '', '-coverage-data-file', ''] : [];
+  });
+  return words.flatMap((word) => ['-Xclang', word]);
+}
+
 const savingOf = (invocation: Invocation): Option | undefined =>
   optionsOf(invocation).findLast((t) => t.spec?.effect === 'save-temps');
 
@@ -330,7 +342,8 @@ function keptByClang(
 ): NonNullable<CompileStep['keepAlso']> {
   const file = (suffix: string): string => savedName(invocation, world, input, suffix)!;
   const bitcode = { words: ['-c', '-emit-llvm'], file: file('.bc') };
-  return invocation.mode === 'assemble' ? [bitcode] : [bitcode, { words: ['-S'], file: file('.s') }];
+  const assembly = invocation.mode !== 'assemble' && !usesLto(invocation);
+  return assembly ? [bitcode, { words: ['-S'], file: file('.s') }] : [bitcode];
 }
 
 /** Makes gcc name the files beside the object as if it compiled the source itself (gcc 11 and later). */
