@@ -96,7 +96,12 @@ export function driverPathAssembly(path: string): string {
     // A program without main is an error of the link, as everywhere; a main in an archive is found.
     '.section .data.rel.ro.kt_main,"aw"',
     '.balign 8',
+    // -fvisibility=hidden can hide the name of main.
+    '.globl kt_main',
+    '.type kt_main,%object',
+    'kt_main:',
     '.dc.a main',
+    '.size kt_main,8',
     '.section .note.GNU-stack,"",%progbits',
     '',
   ].join('\n');

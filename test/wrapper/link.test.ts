@@ -206,6 +206,7 @@ for (const options of [
   '-Wl,-z,relro,-pie',
   '-Xlinker -pie',
   '-fvisibility=hidden',
+  '-fvisibility=hidden -flto -O2',
   '-pthread',
 ]) {
   linked(`a program compiled and linked with ${options} runs`, () => {
