@@ -84,7 +84,7 @@ const latin1 = (text: string): string => Buffer.from(text).toString('latin1');
 
 /**
  * An output that is written beside its place and renamed into it. What can't be replaced by a rename (a device, a directory,
- * standard output, a place in a missing directory) is written directly: the tool that writes it reports the trouble in its own words.
+ * standard output, a place in a missing directory, the end of a link that is not there) is written directly: the tool that writes it reports the trouble in its own words.
  * `through`: what is there (a link, a file with a mode of its own) stays, and gets the contents.
  */
 export async function pendingOutput(

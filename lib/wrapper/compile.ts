@@ -6,6 +6,7 @@
 
 import { isUtf8 } from 'node:buffer';
 import { basename } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import type { Caller } from '../support/caller.js';
 import { noSummary, outputNotWritten, precompiledOnly, rewriteFailed } from '../support/compiler-errors.js';
 import { type Diagnostic, formatDiagnostic, KitsuneError } from '../support/errors.js';
@@ -26,6 +27,8 @@ export interface CompileContext extends CompilerContext {
   readonly kitsune: KitsuneOptions;
   /** Words that make diagnostics coloured, if they shall be. */
   readonly colour: readonly string[];
+  /** What the compiler's driver has said of the command line: once, though it runs for each file. */
+  readonly said: Set<string>;
 }
 
 const captured: RunOptions = { stdout: 'pipe', stderr: 'pipe' };
@@ -142,7 +145,7 @@ export async function compileFile(
     );
     if (plain.status !== 0) {
       await pending.discard();
-      caller.print(2, pending.named(plain.stderr));
+      say(context, pending.named(plain.stderr));
       return plain.status;
     }
     spoken = plain.stderr;
@@ -169,7 +172,7 @@ export async function compileFile(
     }
   }
   caller.print(1, result.stdout);
-  caller.print(2, spoken);
+  say(context, spoken);
   reportRewrite(caller, rewritten.diagnostics);
   if (rewritten.diagnostics.some((d) => d.severity === 'error')) {
     await pending.discard();
@@ -182,6 +185,17 @@ export async function compileFile(
   await finishObject(step, pending, output, context);
   await dependencies?.commit();
   return 0;
+}
+
+/** Passes on what the compiler said. */
+function say({ caller, compiler, said }: CompileContext, stderr: Buffer): void {
+  const driver = `${basename([compiler.command, ...compiler.prefix].at(-1)!)}: `;
+  const lines = stderr.toString('latin1').split(/(?<=\n)/);
+  // Colours are written in front of the name and behind it.
+  const again = lines.filter((line) => stripVTControlCharacters(line).startsWith(driver) && said.has(line));
+  for (const line of lines) said.add(line);
+  const kept = again.length > 0 ? lines.filter((line) => !again.includes(line)) : lines;
+  caller.print(2, Buffer.from(kept.join(''), 'latin1'));
 }
 
 /** Warnings and errors are the user's business; notices (what system headers hold) go to the log. */
@@ -286,7 +300,7 @@ async function plainCompilation(
     discard: () => pending.discard(),
     async finish() {
       context.caller.print(1, result.stdout);
-      context.caller.print(2, pending.named(result.stderr));
+      say(context, pending.named(result.stderr));
       if (result.status === 0) await pending.commit();
       else await pending.discard();
       return result.status;

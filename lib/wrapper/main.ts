@@ -89,6 +89,7 @@ async function execute(
     installation,
     kitsune: invocation.kitsune,
     colour: colourWords(invocation, caller),
+    said: new Set(),
   };
   const paths = new Map<number, string>();
   const pathOf = async (word: Word): Promise<string> => {

@@ -83,6 +83,9 @@ const cases: readonly Case[] = [
   { args: '-c -Wold-style-cast b.c' },
   { args: '-c --no-such-option b.c' },
   { args: '-c -fno-such-feature b.c' },
+  { args: '-c -fno-such-feature a.c b.c' },
+  { args: '-c -fdiagnostics-color=always -Wno-such-warning warn.c b.c' },
+  { args: '-c a.c b.c -lm -L. obj/.keep -pie' },
   { args: '-c -std=c23x b.c' },
   { args: '-c a.c -MD' },
   { args: '-c a.c -MMD -MP -MF obj/d.d -MT target -o obj/x.o' },
@@ -370,6 +373,7 @@ for (const compiler of ['gcc', 'clang']) {
         'echo before >x; chmod 600 x',
         'echo before >x; ln x t',
         'echo before >x; chmod 444 x',
+        'ln -s t x',
       ]) {
         const [expected, found] = [compiler, kcc].map((command) => {
           const directory = makeDirectory(sources);
