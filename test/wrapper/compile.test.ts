@@ -85,7 +85,7 @@ const cases: readonly Case[] = [
   { args: '-c -fno-such-feature b.c' },
   { args: '-c -fno-such-feature a.c b.c' },
   { args: '-c -fdiagnostics-color=always -Wno-such-warning warn.c b.c' },
-  { args: '-c a.c b.c -lm -L. obj/.keep -pie' },
+  { args: '-c a.c b.c obj/.keep -lm -L. -pie' },
   { args: '-c -std=c23x b.c' },
   { args: '-c a.c -MD' },
   { args: '-c a.c -MMD -MP -MF obj/d.d -MT target -o obj/x.o' },
