@@ -243,7 +243,7 @@ function planCompilation(invocation: Invocation, world: World, input: Input, out
   // gcc takes a comment for a [[fallthrough]]; clang never does.
   if (world.family === 'gcc' && comments?.spec?.effect === 'comments-matter') forPreprocessor.push('-C');
   const compileOptions = [
-    ...words(withoutClangIncludes(shared.filter((t) => t.spec?.stage === 'all'))),
+    ...words(withoutClangIncludes(shared.filter((t) => (t.spec?.stage ?? 'all') === 'all'))),
     ...positionFlags,
     ...(saving && world.family === 'gcc' ? saving.words : []),
     ...(world.family === 'clang' ? ['-Qunused-arguments'] : []),

@@ -90,12 +90,12 @@ test('what is forwarded is forwarded untouched', () => {
 });
 
 test('preprocessor options reach only the preprocessor', () => {
-  const step = compilation('-Iinc -DX -U Y -include p.h -isystem s -Wp,-DZ -nostdinc -O2 -Wall -c a.c');
+  const step = compilation('-Iinc -DX -U Y -include p.h -isystem s -Wp,-DZ -nostdinc -O2 -Wall -w -c a.c');
   for (const word of ['-Iinc', '-DX', '-include', 'p.h', '-isystem', '-Wp,-DZ', '-nostdinc', '-O2']) {
     assert.ok(step.preprocessOptions.includes(word), `-E lacks ${word}`);
     assert.ok(step.plainOptions.includes(word), `the plain compilation lacks ${word}`);
   }
-  assert.equal(step.compileOptions, ['-O2', '-Wall', '-fPIC', '-fno-semantic-interposition']);
+  assert.equal(step.compileOptions, ['-O2', '-Wall', '-w', '-fPIC', '-fno-semantic-interposition']);
 });
 
 test('position-independence is what kcc says, wherever the user said otherwise', () => {
