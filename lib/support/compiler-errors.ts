@@ -105,6 +105,14 @@ export const precompiledOnly = (source: string): Diagnostic => ({
   location: { file: source },
 });
 
+export const coverageMapping = (source: string): Diagnostic => ({
+  code: 'KT1015',
+  severity: 'warning',
+  message: `${source}: compiled without registrations, its variables will not be migrated: -fcoverage-mapping describes the very text that clang reads`,
+  remedy: 'Use --coverage for a program that shall be updatable.',
+  location: { file: source },
+});
+
 export const internalError = (message: string): Diagnostic => ({
   code: 'KT1013',
   severity: 'error',

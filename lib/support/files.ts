@@ -84,7 +84,8 @@ const latin1 = (text: string): string => Buffer.from(text).toString('latin1');
 
 /**
  * An output that is written beside its place and renamed into it. What can't be replaced by a rename (a device, a directory,
- * standard output, a place in a missing directory, the end of a link that is not there) is written directly: the tool that writes it reports the trouble in its own words.
+ * standard output, whatever that is, a place in a missing directory, the end of a link that is not there) is written directly: the tool
+ * that writes it reports the trouble in its own words.
  * `through`: what is there (a link, a file with a mode of its own) stays, and gets the contents.
  */
 export async function pendingOutput(
@@ -97,7 +98,7 @@ export async function pendingOutput(
     const [there, above] = await Promise.all([caller.kindOf(path), caller.kindOf(parent)]);
     return there === 'other' || above !== 'other';
   };
-  if (options.direct || path === '-' || (await direct())) {
+  if (options.direct || path === '-' || path.startsWith('/dev/') || (await direct())) {
     return { path, commit: async () => {}, discard: async () => {}, named: (text) => text };
   }
   const name = basename(path);

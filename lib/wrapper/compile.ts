@@ -8,7 +8,13 @@ import { isUtf8 } from 'node:buffer';
 import { basename } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import type { Caller } from '../support/caller.js';
-import { noSummary, outputNotWritten, precompiledOnly, rewriteFailed } from '../support/compiler-errors.js';
+import {
+  coverageMapping,
+  noSummary,
+  outputNotWritten,
+  precompiledOnly,
+  rewriteFailed,
+} from '../support/compiler-errors.js';
 import { type Diagnostic, formatDiagnostic, KitsuneError } from '../support/errors.js';
 import { type PendingOutput, pendingOutput, reasonOf } from '../support/files.js';
 import type { RunOptions, RunResult } from '../support/processes.js';
@@ -34,7 +40,10 @@ export interface CompileContext extends CompilerContext {
 const captured: RunOptions = { stdout: 'pipe', stderr: 'pipe' };
 
 /** After the preprocessor, which wrote dependencies where these say: the compiler would write them again. */
-const preprocessedBefore: RunOptions = { without: ['DEPENDENCIES_OUTPUT', 'SUNPRO_DEPENDENCIES'] };
+const writtenBefore: readonly string[] = ['DEPENDENCIES_OUTPUT', 'SUNPRO_DEPENDENCIES', 'CC_PRINT_HEADERS'];
+const preprocessedBefore: RunOptions = { without: writtenBefore };
+/** Of the rewritten text nothing is said that is not said of the user's. */
+const unheard: RunOptions = { without: [...writtenBefore, 'CC_LOG_DIAGNOSTICS'] };
 
 /** Runs a step; `output` is where the object or assembly goes. Returns the exit status. */
 export async function compileFile(
@@ -47,6 +56,11 @@ export async function compileFile(
   const source = sourceWords(step);
   const fromInput: RunOptions = input ? { ...captured, input } : captured;
   const again: RunOptions = { ...fromInput, ...preprocessedBefore };
+
+  if (context.compiler.family === 'clang' && step.compileOptions.includes('-fcoverage-mapping')) {
+    reportTo(caller, [coverageMapping(step.source)]);
+    return (await plainCompilation(step, step.keyOptions, output, context, fromInput)).finish();
+  }
 
   // 1. Preprocess, and meanwhile ask for the target.
   const target = targetOf(context, step.compileOptions);
@@ -254,7 +268,7 @@ async function compileText(
     '-x',
     'cpp-output',
   ];
-  const options: RunOptions = { ...captured, ...preprocessedBefore };
+  const options: RunOptions = { ...captured, ...unheard };
   if (!context.compiler.wantsFiles) {
     return runCompiler(context, [...words, '-'], { ...options, input: text });
   }

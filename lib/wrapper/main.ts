@@ -121,6 +121,10 @@ async function execute(
         status = (await precompile(step, context)) || status;
         break;
       case 'run':
+        if (step.quiet) {
+          await runCompiler(context, await wordsOf(step.words), { stdout: 'ignore', stderr: 'ignore' });
+          break;
+        }
         status = (await runCompiler(context, await wordsOf(step.words))).status || status;
         if (status === 0 && invocation.output !== undefined)
           await finishObjectFile(invocation.output, caller);

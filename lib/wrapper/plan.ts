@@ -55,6 +55,8 @@ const isThere = (input: Input, world: World): boolean => input.path === '-' || w
 function reasonToForward(invocation: Invocation, world: World): string | undefined {
   const inputs = inputsOf(invocation);
   if (invocation.effects.has('forward')) return 'an option that asks the compiler itself';
+  const action = optionsOf(invocation).find((t) => otherAction.test(frontEndWord(t)));
+  if (action) return `${action.words.join(' ')}: the front end has something else to do`;
   if (inputs.length === 0) return 'no input files';
   // The compiler has its own words for what it can't compile. It compiles the other files all the same (but for clang, if one is
   // missing): those must not go without registrations.
@@ -80,7 +82,7 @@ function reasonToForward(invocation: Invocation, world: World): string | undefin
     if (!inputs.every(isHeader)) return 'a header among the inputs of a link';
     if (hasOutput && inputs.length > 1) return '-o with several outputs';
   }
-  if (invocation.mode === 'link' && optionsOf(invocation).some((t) => t.words[0] === '-emit-llvm')) {
+  if (invocation.mode === 'link' && invocation.effects.has('bitcode')) {
     return '-emit-llvm without -c';
   }
   return undefined;
@@ -133,6 +135,10 @@ function planSteps(invocation: Invocation, world: World): Plan {
     );
   }
 
+  if (invocation.effects.has('account')) {
+    steps.push({ kind: 'run', words: invocation.original, quiet: true });
+  }
+
   const objectOf = new Map<Input, Word>();
   for (const input of inputs) {
     const there = isThere(input, world);
@@ -144,7 +150,7 @@ function planSteps(invocation: Invocation, world: World): Plan {
         output = saved ?? { temporary: temporaries.push(`${stemOf(input.path)}.o`) - 1 };
         objectOf.set(input, output);
       } else {
-        output = invocation.output ?? `${stemOf(input.path)}${invocation.mode === 'assemble' ? '.s' : '.o'}`;
+        output = invocation.output ?? stemOf(input.path) + suffixOfOutput(invocation);
       }
       steps.push(planCompilation(invocation, world, input, output));
     } else if (isHeader(input) && there) {
@@ -160,6 +166,13 @@ function planSteps(invocation: Invocation, world: World): Plan {
     steps.push(link.step);
   }
   return { steps, diagnostics, temporaries };
+}
+
+/** What is made of a C file, by its suffix. */
+function suffixOfOutput(invocation: Invocation): string {
+  const assembly = invocation.mode === 'assemble';
+  if (invocation.effects.has('bitcode') && !usesLto(invocation)) return assembly ? '.ll' : '.bc';
+  return assembly ? '.s' : '.o';
 }
 
 /** `-c` or `-S` of a file in another language, or of one that is missing, next to C files or not. */
@@ -226,7 +239,11 @@ function planCompilation(invocation: Invocation, world: World, input: Input, out
   const unused = linking
     ? []
     : inputsOf(invocation).flatMap((i) => (i.language === undefined && isThere(i, world) ? [i.path] : []));
-  const forPreprocessor = [...unused, ...words(shared), ...positionFlags];
+  const forPreprocessor = [
+    ...unused,
+    ...words(shared.filter((t) => t.spec?.stage !== 'compile')),
+    ...positionFlags,
+  ];
   if (world.family === 'gcc') {
     const debug = options.filter((t) => t.spec?.effect === 'debug').map((t) => t.words[0]!);
     // -g3 would put the #defines into the text; line and file information stays.
@@ -243,7 +260,9 @@ function planCompilation(invocation: Invocation, world: World, input: Input, out
   // gcc takes a comment for a [[fallthrough]]; clang never does.
   if (world.family === 'gcc' && comments?.spec?.effect === 'comments-matter') forPreprocessor.push('-C');
   const compileOptions = [
-    ...words(withoutClangIncludes(shared.filter((t) => (t.spec?.stage ?? 'all') === 'all'))),
+    ...words(
+      withoutClangIncludes(shared.filter((t) => t.spec?.stage !== 'preprocess' && t.spec?.stage !== 'link')),
+    ),
     ...positionFlags,
     ...(saving && world.family === 'gcc' ? saving.words : []),
     ...(world.family === 'clang' ? ['-Qunused-arguments'] : []),
@@ -281,12 +300,17 @@ function planCompilation(invocation: Invocation, world: World, input: Input, out
   };
 }
 
-/** Without the headers that `-Xclang` includes, with CMake precompiled ones: they are in the text. */
+const frontEndWord = (t: Option | undefined): string => (t?.words[0] === '-Xclang' ? (t.value ?? '') : '');
+
+/** Without what `-Xclang` says of headers, with CMake precompiled ones, and of dependencies: that is done. */
 const withoutClangIncludes = (options: readonly Option[]): Option[] => {
-  const includes = (t: Option | undefined): boolean =>
-    t?.words[0] === '-Xclang' && /^-include(?:-pch)?$/.test(t.value ?? '');
-  return options.filter((t, i) => !includes(t) && !includes(options[i - 1]));
+  const done = (t: Option | undefined): boolean =>
+    /^-(?:include|include-pch|dependency-file|MT|header-include-file)$/.test(frontEndWord(t));
+  return options.filter((t, i) => !done(t) && !done(options[i - 1]));
 };
+
+/** Words of clang's front end that make it do something else than compile. */
+const otherAction = /^-(?:ast-|dump-|print-|verify|analyze$|plugin$|rewrite-|emit-(?!pch|llvm|obj))/;
 
 /** As gcc and clang read them: the first equals sign separates. */
 function prefixMapsOf(options: readonly Option[]): [old: string, replacement: string][] {
@@ -301,6 +325,8 @@ function namesAtLink(options: readonly Option[], input: Input): string[] {
   const file = `${stemOf(input.path)}.dwo`;
   const words = options.flatMap((t) => {
     if (t.words[0] === '-gsplit-dwarf') return ['-split-dwarf-file', file, '-split-dwarf-output', file];
+    const record = /^-fsave-optimization-record(?:=(.*))?$/.exec(t.words[0]!);
+    if (record) return ['-opt-record-file', `${stemOf(input.path)}.opt.${record[1] ?? 'yaml'}`];
     const coverage = /^(?:--?coverage|-ftest-coverage|-fprofile-arcs)$/.test(t.words[0]!);
     return coverage ? ['-coverage-notes-file', '', '-coverage-data-file', ''] : [];
   });

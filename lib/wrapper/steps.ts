@@ -56,6 +56,8 @@ export interface PrecompileStep {
 export interface RunStep {
   readonly kind: 'run';
   readonly words: readonly Word[];
+  /** Run for what it writes on the way: what it says, and whether it is content, later steps tell. */
+  readonly quiet?: true;
 }
 
 export interface LinkStep {

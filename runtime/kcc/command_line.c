@@ -21,6 +21,7 @@ enum effect {
     FORWARD,
     OUTPUT,
     LANGUAGE,
+    BITCODE,
     EFFECTS
 };
 
@@ -120,7 +121,7 @@ static bool ends_with(const char *text, const char *end) {
 
 struct reading {
     bool effects[EFFECTS];
-    bool missing_input, anonymous_input, unknown_language, emits_llvm, c_text, c_file;
+    bool missing_input, anonymous_input, unknown_language, c_text, c_file;
     const char *output;
     int inputs, compiled, headers;
 };
@@ -149,7 +150,6 @@ static void read_words(struct reading *r, int count, char *const *words) {
             read_input(r, word, given_language ? given_language : language_of_suffix(word));
             continue;
         }
-        r->emits_llvm |= !strcmp(word, "-emit-llvm");
         const struct option *o = find_option(word, &whole);
         if (!o)
             continue;
@@ -179,7 +179,7 @@ static bool only_the_compiler_can_tell(const struct reading *r, bool linking) {
     if (linking && r->headers && (r->headers < r->inputs || (r->effects[OUTPUT] && r->inputs > 1)))
         return true;
     if (linking)
-        return r->emits_llvm;
+        return r->effects[BITCODE];
     return r->compiled == 0 || (r->effects[OUTPUT] && r->compiled > 1);
 }
 
