@@ -1,5 +1,6 @@
 /** Temporary files and outputs that appear whole or not at all. */
 
+import { readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { getSystemErrorMap } from 'node:util';
 import type { Caller } from './caller.js';
@@ -22,10 +23,20 @@ export function reasonOf(error: unknown): string {
     ENOTDIR: 'a part of the path is not a directory',
     EROFS: 'read-only file system',
     ENOEXEC: 'not a program',
+    ERR_FS_FILE_TOO_LARGE: 'it is larger than 2 GiB',
   };
   return (
     (code && (words[code] ?? systemWords(code))) ?? (error instanceof Error ? error.message : String(error))
   );
+}
+
+/** The bytes of a file. What may never end, or never begin (a pipe, a device), is refused. */
+export function readWholeFile(path: string): Buffer {
+  const kind = statSync(path);
+  if (kind.isDirectory()) throw new Error('it is a folder');
+  // /dev/null is as good as an empty file.
+  if (!kind.isFile() && path !== '/dev/null') throw new Error('it is not an ordinary file');
+  return readFileSync(path);
 }
 
 /** A directory that only this user can enter, made at first use and removed when the process ends. */

@@ -93,20 +93,20 @@ test('archives, thin ones too, are read member by member', () => {
   }
 });
 
-test('a .ktt file is the concatenation of its records and reads as the objects do', () => {
+test('a .ktt file is the concatenation of its records and reads as the objects do', async () => {
   const objects = [compile(SAMPLE).object, compile('int second;').object];
   const ktt = join(folder, 'joined.ktt');
-  assert.is(writeKtt(ktt, objects), 2);
+  assert.is(await writeKtt(ktt, objects), 2);
   const again = join(folder, 'again.ktt');
-  assert.is(writeKtt(again, [ktt]), 2);
+  assert.is(await writeKtt(again, [ktt]), 2);
   assert.equal(readFileSync(again), readFileSync(ktt));
   const strip = (v: Version): unknown => ({ ...v, name: '' });
   assert.equal(strip(readVersion(ktt)), strip(readVersions(objects, 'x')));
 });
 
-test('a truncated summary is refused at whatever byte it ends', () => {
+test('a truncated summary is refused at whatever byte it ends', async () => {
   const ktt = join(folder, 'whole.ktt');
-  writeKtt(ktt, [compile(SAMPLE).object]);
+  await writeKtt(ktt, [compile(SAMPLE).object]);
   const bytes = readFileSync(ktt);
   for (let n = 0; n < bytes.length; n += n < 64 ? 1 : 7) {
     const code = codeOf(
@@ -118,9 +118,9 @@ test('a truncated summary is refused at whatever byte it ends', () => {
   }
 });
 
-test('a summary with any byte changed is refused or reads whole, it never crashes', () => {
+test('a summary with any byte changed is refused or reads whole, it never crashes', async () => {
   const ktt = join(folder, 'flip.ktt');
-  writeKtt(ktt, [compile(SAMPLE).object]);
+  await writeKtt(ktt, [compile(SAMPLE).object]);
   const bytes = readFileSync(ktt);
   fc.assert(
     fc.property(fc.nat(bytes.length - 1), fc.integer({ min: 1, max: 255 }), (at, mask) => {
@@ -147,9 +147,9 @@ test('damaged objects are refused, they never crash the reader', () => {
   );
 });
 
-test('a summary of another format is named as such', () => {
+test('a summary of another format is named as such', async () => {
   const ktt = join(folder, 'foreign.ktt');
-  writeKtt(ktt, [compile('int x;').object]);
+  await writeKtt(ktt, [compile('int x;').object]);
   const bytes = readFileSync(ktt);
   bytes.writeUInt32LE(9, 8);
   writeFileSync(ktt, bytes);
