@@ -146,8 +146,10 @@ function planSteps(invocation: Invocation, world: World): Plan {
     if (isC(input) && there) {
       let output: Word;
       if (linking) {
-        const saved = savedName(invocation, world, input, '.o');
-        output = saved ?? { temporary: temporaries.push(`${stemOf(input.path)}.o`) - 1 };
+        const saving = savingOf(invocation);
+        output = saving
+          ? savedName(saving, invocation, world, input, '.o')
+          : { temporary: temporaries.push(`${stemOf(input.path)}.o`) - 1 };
         objectOf.set(input, output);
       } else {
         output = invocation.output ?? stemOf(input.path) + suffixOfOutput(invocation);
@@ -295,8 +297,10 @@ function planCompilation(invocation: Invocation, world: World, input: Input, out
     keyOptions: keys,
     ...(dependencies ? { dependencies } : {}),
     prefixMaps: prefixMapsOf(options),
-    ...(saving ? { keepPreprocessed: savedName(invocation, world, input, '.i')! } : {}),
-    ...(saving && world.family === 'clang' ? { keepAlso: keptByClang(invocation, world, input) } : {}),
+    ...(saving ? { keepPreprocessed: savedName(saving, invocation, world, input, '.i') } : {}),
+    ...(saving && world.family === 'clang'
+      ? { keepAlso: keptByClang(saving, invocation, world, input) }
+      : {}),
   };
 }
 
@@ -352,9 +356,13 @@ const outputFile = ({ output }: Invocation): string | undefined =>
   output === '-' || output === '/dev/null' ? undefined : output;
 
 /** The name of a file that `-save-temps` keeps. clang names them after the input, `=obj` puts them beside the output. */
-function savedName(invocation: Invocation, world: World, input: Input, suffix: string): string | undefined {
-  const saving = savingOf(invocation);
-  if (!saving) return undefined;
+function savedName(
+  saving: Option,
+  invocation: Invocation,
+  world: World,
+  input: Input,
+  suffix: string,
+): string {
   if (world.family === 'gcc') return auxiliaryStem(invocation, input) + suffix;
   const beside = saving.words[0]!.endsWith('=obj') ? outputFile(invocation) : undefined;
   return join(dirname(beside ?? ''), stemOf(input.path) + suffix);
@@ -362,11 +370,12 @@ function savedName(invocation: Invocation, world: World, input: Input, suffix: s
 
 /** clang keeps the bitcode as well, and the assembly if that is not what was asked for. */
 function keptByClang(
+  saving: Option,
   invocation: Invocation,
   world: World,
   input: Input,
 ): NonNullable<CompileStep['keepAlso']> {
-  const file = (suffix: string): string => savedName(invocation, world, input, suffix)!;
+  const file = (suffix: string): string => savedName(saving, invocation, world, input, suffix);
   const bitcode = { words: ['-c', '-emit-llvm'], file: file('.bc') };
   const assembly = invocation.mode !== 'assemble' && !usesLto(invocation);
   return assembly ? [bitcode, { words: ['-S'], file: file('.s') }] : [bitcode];

@@ -30,6 +30,7 @@ spawnSync('mkfifo', [join(folder, 'pipe')]);
 writeFileSync(join(folder, 'empty'), '');
 writeFileSync(join(folder, 'huge'), '');
 truncateSync(join(folder, 'huge'), 3 * 2 ** 30);
+writeFileSync(join(folder, 'escape.xf'), 'INIT \u001b[31m: {}\n');
 const there = readdirSync(folder).sort();
 
 const run = (tool: string, ...words: string[]) => {
@@ -62,6 +63,12 @@ for (const input of ['folder', 'cycle', 'dangling', 'pipe', 'huge', '/dev/zero']
     refused('KT3008', run('xfgen', '-o', 'out.c', 'a.o', 'a.o', input), input);
   });
 }
+
+test('what a file of rules holds moves no cursor', () => {
+  const { stderr } = run('xfgen', 'a.o', 'a.o', 'escape.xf');
+  assert.match(stderr, '\\x1b[31m');
+  assert.not.match(stderr, '\u001b');
+});
 
 test('an empty file is a version cut off, and an empty file of rules', () => {
   refused('KT2004', run('ktt', 'show', 'empty'), 'show empty');
