@@ -4,7 +4,6 @@
  * appears whole or not at all.
  */
 
-import { isUtf8 } from 'node:buffer';
 import { basename } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import type { Caller } from '../support/caller.js';
@@ -26,6 +25,7 @@ import { appendLog } from './log.js';
 import { finishObjectFile, readTypesSection } from './object-files.js';
 import { fillInPrecompiled, hasPrecompiledBeside, withPrecompiled } from './precompiled.js';
 import { rewrite, sourceOfPreprocessed } from './rewriting.js';
+import { decodeSource, encodeSource } from './source-text.js';
 import type { CompileStep, DependencyOutput } from './steps.js';
 import { targetOf } from './target.js';
 
@@ -67,12 +67,11 @@ export async function compileFile(
   // If it can't be started, the next call says so.
   target.catch(() => {});
   let text: string;
-  let encoding: Encoding;
   let spoken: Buffer = Buffer.alloc(0);
   let dependencies: PendingDependencies | undefined;
   let key = step.fileKey;
   if (step.preprocessed) {
-    ({ text, encoding } = decode(input ?? (await caller.read(step.source))));
+    text = decodeSource(input ?? (await caller.read(step.source)));
     const original = sourceOfPreprocessed(text);
     if (original !== undefined) key = fileKey(original, context.kitsune.root);
   } else {
@@ -103,7 +102,7 @@ export async function compileFile(
       preprocessed = whole;
       spoken = stderr;
     }
-    ({ text, encoding } = decode(preprocessed));
+    text = decodeSource(preprocessed);
     if (
       (step.dependencies || step.preprocessOptions.includes('-Winvalid-pch')) &&
       result.status === 0 &&
@@ -140,7 +139,7 @@ export async function compileFile(
 
   // 3. Compile.
   const pending = await pendingResult(step, output, context);
-  let result = await compileText(step, Buffer.from(rewritten.text, encoding), pending.path, context, []);
+  let result = await compileText(step, encodeSource(rewritten.text), pending.path, context, []);
   if (result.status !== 0 || result.stderr.length > 0) {
     // It has something to say: let the compiler say it about the text that the user wrote.
     const failed = result.status !== 0;
@@ -169,7 +168,7 @@ export async function compileFile(
         () => `the rewritten text of ${step.source} does not compile:\n${result.stderr.toString()}`,
       );
       // Warnings that are errors, and that only the rewritten text has?
-      result = await compileText(step, Buffer.from(rewritten.text, encoding), pending.path, context, [
+      result = await compileText(step, encodeSource(rewritten.text), pending.path, context, [
         '-w',
         '-Wno-error',
       ]);
@@ -193,7 +192,7 @@ export async function compileFile(
     return 1;
   }
   for (const kept of step.keepAlso ?? []) {
-    const bytes = Buffer.from(rewritten.text, encoding);
+    const bytes = encodeSource(rewritten.text);
     await compileText(step, bytes, kept.file, context, [], kept.words);
   }
   await finishObject(step, pending, output, context);
@@ -231,15 +230,6 @@ const pendingResult = (
     direct: step.direct,
     through: step.emits === 'assembly' && compiler.family === 'gcc',
   });
-
-type Encoding = 'utf8' | 'latin1';
-
-/** C text may hold any bytes: what is not UTF-8 is read as Latin-1, so that it comes out as it went in. */
-function decode(bytes: Buffer): { text: string; encoding: Encoding } {
-  return isUtf8(bytes)
-    ? { text: bytes.toString('utf8'), encoding: 'utf8' }
-    : { text: bytes.toString('latin1'), encoding: 'latin1' };
-}
 
 const modeWord = (step: CompileStep): string => (step.emits === 'assembly' ? '-S' : '-c');
 
