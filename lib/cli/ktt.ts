@@ -4,8 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { dumpModel } from '../model/dump.js';
 import type { Version } from '../model/model.js';
 import { readVersion, writeKtt } from '../model/version.js';
-import { KitsuneError } from '../support/errors.js';
-import { printDiagnostics, writeAll } from '../support/terminal.js';
+import { diagnosticsOf, printDiagnostics, writeAll } from '../support/terminal.js';
 import { emptyXfFile } from '../xf/syntax.js';
 import { planUpdate } from '../xfgen/plan.js';
 import { makeReport, reportText } from '../xfgen/report.js';
@@ -67,8 +66,8 @@ program
   .description('join the summaries of several files into one .ktt file')
   .argument('<out>', 'the file to write')
   .argument('<in...>', 'files with summaries')
-  .action((out: string, inputs: string[]) => {
-    writeKtt(out, inputs);
+  .action(async (out: string, inputs: string[]) => {
+    await writeKtt(out, inputs);
   });
 
 program
@@ -91,9 +90,7 @@ program
 try {
   await program.parseAsync();
 } catch (e) {
-  if (e instanceof KitsuneError) {
-    printDiagnostics(name, e.diagnostics);
-    process.exitCode = 2;
-  } else if (e instanceof CommanderError) process.exitCode = e.exitCode === 0 ? 0 : 2;
-  else throw e;
+  process.exitCode = 2;
+  if (!(e instanceof CommanderError)) printDiagnostics(name, diagnosticsOf(name, e));
+  else if (e.exitCode === 0) process.exitCode = 0;
 }

@@ -6,7 +6,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { readVersion } from '../model/version.js';
 import { type Diagnostic, KitsuneError } from '../support/errors.js';
 import { pendingOutput, reasonOf } from '../support/files.js';
-import { colourWanted, printDiagnostics, writeAll } from '../support/terminal.js';
+import { colourWanted, diagnosticsOf, printDiagnostics, writeAll } from '../support/terminal.js';
 import { thisProcess } from '../support/this-process.js';
 import { cannotWrite, noBuildId, usageError } from '../support/transformer-errors.js';
 import { findInstallation } from '../wrapper/installation.js';
@@ -237,10 +237,7 @@ try {
   );
   process.exitCode = await main(program.args, program.opts<Options>());
 } catch (e) {
-  if (e instanceof KitsuneError) {
-    printDiagnostics(name, e.diagnostics);
-    process.exitCode = Status.unusable;
-  } else if (e instanceof CommanderError)
-    process.exitCode = e.exitCode === 0 ? Status.complete : Status.unusable;
-  else throw e;
+  process.exitCode = Status.unusable;
+  if (!(e instanceof CommanderError)) printDiagnostics(name, diagnosticsOf(name, e));
+  else if (e.exitCode === 0) process.exitCode = Status.complete;
 }

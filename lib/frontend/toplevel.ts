@@ -17,7 +17,7 @@ import {
 } from './parser-state.js';
 import { isSystemOffset } from './positions.js';
 import { parseSpecifiers, readAttributes, type Specifiers } from './specifiers.js';
-import { COMMA, EQ, LBRACE, LPAREN, RPAREN, SEMI, T_IDENT, T_STRING } from './tokens.js';
+import { COMMA, EQ, LBRACE, LBRACKET, LPAREN, RPAREN, SEMI, STAR, T_IDENT, T_STRING } from './tokens.js';
 import { functionType, resolveTypedefs, typedefType } from './type-table.js';
 
 export interface FileVariable {
@@ -172,7 +172,7 @@ function parseExternal(state: ParserState, file: FileDeclarations): void {
     state.at++;
     return;
   }
-  if (state.at === specifiers.first && !(isName(state, state.at) && kindAt(state, 1) === LPAREN)) {
+  if (state.at === specifiers.first && !startsImplicitInt(state)) {
     throw new ParseFailure(state.at, 'a declaration');
   }
   for (let nth = 0; ; nth++) {
@@ -199,6 +199,13 @@ function parseExternal(state: ParserState, file: FileDeclarations): void {
     state.at++;
     return;
   }
+}
+
+/** A declarator without anything before it, as C89 has it: `x;`, `f(a) ...`, `*p;`. */
+function startsImplicitInt(state: ParserState): boolean {
+  if (!isName(state, state.at)) return kindAt(state) === STAR || kindAt(state) === LPAREN;
+  const next = kindAt(state, 1);
+  return next === LPAREN || next === SEMI || next === EQ || next === COMMA || next === LBRACKET;
 }
 
 function declareTypedef(state: ParserState, specifiers: Specifiers, declarator: Declarator): void {
@@ -321,9 +328,6 @@ function declareVariable(
   if (resolved.kind === 'function') {
     declareFunction(state, file, specifiers, declarator, declared.type);
     return;
-  }
-  if (!specifiers.hasType && !specifiers.isStatic && !specifiers.isExtern) {
-    throw new ParseFailure(specifiers.first, 'a declaration');
   }
   const id = source.ids[declarator.nameToken]!;
   let entry = ownEntry(file.variables, file.inherited?.variables, id);

@@ -5,6 +5,9 @@ type Json = Record<string, unknown>;
 
 const isObject = (x: unknown): x is Json => typeof x === 'object' && x !== null && !Array.isArray(x);
 const isCount = (x: unknown): x is number => typeof x === 'number' && Number.isInteger(x) && x >= 0;
+const isText = (x: unknown): boolean => typeof x === 'string';
+const areTexts = (x: unknown): boolean => Array.isArray(x) && x.every(isText);
+const isOrigin = (x: unknown): boolean => isObject(x) && isText(x.file) && isCount(x.line);
 const KINDS = new Set([
   'void',
   'base',
@@ -38,23 +41,28 @@ export function checkSummary(json: unknown): string | undefined {
     const wrong = checkType(type, isType);
     if (wrong !== undefined) return `type ${i} ${wrong}`;
   }
+  if (!endsEverywhere(types as Json[])) return 'a type consists of itself';
   for (const v of variables) {
     if (
       !isObject(v) ||
       typeof v.key !== 'string' ||
+      !isText(v.name) ||
+      !isText(v.scope) ||
+      !isOrigin(v.origin) ||
       !isType(v.type) ||
       !annotationsFit(v.annotations, isType)
     ) {
       return 'a variable is incomplete';
     }
   }
-  for (const f of functions) if (!isObject(f) || typeof f.key !== 'string') return 'a function is incomplete';
+  for (const f of functions)
+    if (!isObject(f) || !isText(f.key) || !isText(f.name)) return 'a function is incomplete';
   for (const d of digests) {
     if (
       !isObject(d) ||
       typeof d.name !== 'string' ||
       typeof d.digest !== 'string' ||
-      !Array.isArray(d.references)
+      !areTexts(d.references)
     ) {
       return 'a digest line is incomplete';
     }
@@ -92,8 +100,10 @@ function checkType(type: unknown, isType: (x: unknown) => boolean): string | und
   if (!isObject(type) || typeof type.kind !== 'string' || !KINDS.has(type.kind)) return 'is of no known kind';
   const refers = 'refers to nothing';
   switch (type.kind) {
-    case 'pointer':
     case 'typedef':
+      if (!isText(type.name) || !areTexts(type.parameters) || !isOrigin(type.origin)) return 'is incomplete';
+      return isType(type.to) && annotationsFit(type.annotations, isType) ? undefined : refers;
+    case 'pointer':
       return isType(type.to) && annotationsFit(type.annotations, isType) ? undefined : refers;
     case 'array':
       return isType(type.of) && annotationsFit(type.annotations, isType) ? undefined : refers;
@@ -103,26 +113,74 @@ function checkType(type: unknown, isType: (x: unknown) => boolean): string | und
         : refers;
     case 'struct':
     case 'union': {
+      if (!isTag(type) || !areTexts(type.parameters) || !areTexts(type.attributes)) return 'is incomplete';
       if (type.members === undefined) return undefined;
       if (!Array.isArray(type.members)) return 'has no members';
       const fits = type.members.every(
         (m) =>
           isObject(m) &&
           typeof m.name === 'string' &&
+          isOrigin(m.origin) &&
           isType(m.type) &&
           annotationsFit(m.annotations, isType),
       );
       return fits ? undefined : 'has an incomplete member';
     }
     case 'enum':
+      if (!isTag(type)) return 'is incomplete';
       if (type.enumerators === undefined) return undefined;
       return Array.isArray(type.enumerators) &&
         type.enumerators.every((e) => isObject(e) && typeof e.name === 'string')
         ? undefined
         : 'has an incomplete enumerator';
+    case 'base':
+      return isText(type.name) ? undefined : 'has no name';
+    case 'unknown':
+      return isText(type.text) ? undefined : 'has no text';
     default:
       return undefined;
   }
+}
+
+const isTag = (type: Json): boolean => (type.tag === undefined || isText(type.tag)) && isOrigin(type.origin);
+
+/** The types that one is made of, up to those that have a tag: C's types go round only through those. */
+function partsOf(type: Json): number[] {
+  switch (type.kind) {
+    case 'pointer':
+    case 'typedef':
+      return [type.to as number];
+    case 'array':
+      return [type.of as number];
+    case 'function':
+      return [type.returns as number, ...(type.parameters as number[])];
+    case 'struct':
+    case 'union':
+      return type.tag === undefined ? ((type.members ?? []) as { type: number }[]).map((m) => m.type) : [];
+    default:
+      return [];
+  }
+}
+
+/** Types are nested deeper than this by no program, and readers nest as deep. */
+const deepest = 1000;
+
+function endsEverywhere(types: readonly Json[]): boolean {
+  const depths = new Int32Array(types.length);
+  for (const start of types.keys()) {
+    const path = [{ id: start, parts: partsOf(types[start]!) }];
+    while (depths[start] === 0) {
+      if (path.length > deepest) return false;
+      const { id, parts } = path.at(-1)!;
+      const next = parts.find((part) => depths[part] === 0);
+      if (next === undefined) {
+        depths[id] = 1 + Math.max(0, ...parts.map((part) => depths[part]!));
+        if (depths[id]! > deepest) return false;
+        path.pop();
+      } else path.push({ id: next, parts: partsOf(types[next]!) });
+    }
+  }
+  return true;
 }
 
 function fillFits(fill: unknown, types: readonly unknown[], variables: number): boolean {

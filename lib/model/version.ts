@@ -1,6 +1,9 @@
 /** Versions from files: objects, archives, shared libraries, executables and `.ktt` files, alone or together. */
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { outputNotWritten } from '../support/compiler-errors.js';
+import { KitsuneError } from '../support/errors.js';
+import { pendingOutput, readWholeFile, reasonOf } from '../support/files.js';
 import {
   corruptSummary,
   noSummary,
@@ -9,6 +12,7 @@ import {
   truncatedFile,
   unreadableFile,
 } from '../support/summary-errors.js';
+import { thisProcess } from '../support/this-process.js';
 import { isArchive, readArchive } from './archive.js';
 import { buildIdOf, clearSummaryAllocation, isElf, readElf, sectionContents } from './elf.js';
 import { joinUnits } from './join.js';
@@ -24,18 +28,9 @@ export interface SummaryContent {
 
 function readBytes(path: string): Uint8Array {
   try {
-    return readFileSync(path);
+    return readWholeFile(path);
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    const why =
-      code === 'ENOENT'
-        ? 'there is no such file'
-        : code === 'EACCES'
-          ? 'permission denied'
-          : code === 'EISDIR'
-            ? 'it is a folder'
-            : (code ?? String(error));
-    throw unreadableFile(path, why);
+    throw unreadableFile(path, reasonOf(error));
   }
 }
 
@@ -90,8 +85,8 @@ export function readVersions(paths: readonly string[], name: string): Version {
   );
 }
 
-/** Joins the summaries of `inputs` into a `.ktt` file, written by rename. Returns the number of units. */
-export function writeKtt(output: string, inputs: readonly string[]): number {
+/** Joins the summaries of `inputs` into a `.ktt` file, which appears whole or not at all. Returns the number of units. */
+export async function writeKtt(output: string, inputs: readonly string[]): Promise<number> {
   const records: Uint8Array[] = [];
   let units = 0;
   for (const path of inputs) {
@@ -102,15 +97,14 @@ export function writeKtt(output: string, inputs: readonly string[]): number {
     records.push(...content.flatMap((part) => splitRecords(part, path)));
   }
   if (records.length === 0) throw nothingToJoin(output);
-  const temporary = `${output}.${process.pid}.tmp`;
+  const caller = thisProcess();
+  const pending = await pendingOutput(output, caller);
   try {
-    writeFileSync(temporary, Buffer.concat(records));
-    renameSync(temporary, output);
+    await caller.write(pending.path, Buffer.concat(records));
+    await pending.commit();
   } catch (error) {
-    throw unreadableFile(
-      output,
-      `it can't be written (${(error as NodeJS.ErrnoException).code ?? String(error)})`,
-    );
+    await pending.discard();
+    throw error instanceof KitsuneError ? error : new KitsuneError(outputNotWritten(output, reasonOf(error)));
   }
   return units;
 }

@@ -13,7 +13,7 @@ export function inOrder(edits: readonly Edit[]): Edit[] {
 }
 
 /** The text with its edits, as pieces: those of the text itself, and what is new. */
-function pieces<Piece>(
+export function splitByEdits<Piece>(
   edits: readonly Edit[],
   length: number,
   kept: (start: number, end: number) => Piece,
@@ -32,29 +32,10 @@ function pieces<Piece>(
 
 /** The text with its edits. */
 export function applyEdits(text: string, edits: readonly Edit[]): string {
-  return pieces(
+  return splitByEdits(
     edits,
     text.length,
     (start, end) => text.slice(start, end),
     (added) => added,
   ).join('');
-}
-
-/**
- * Bytes whose text, as decoded by the encoding, has been edited. Where offsets in the text are those in the bytes, the pieces that stay
- * are parts of `bytes`, not copies.
- */
-export function editBytes(
-  bytes: Buffer,
-  encoding: 'utf8' | 'latin1',
-  text: string,
-  edits: readonly Edit[],
-): Buffer[] {
-  if (bytes.length !== text.length) return [Buffer.from(applyEdits(text, edits), encoding)];
-  return pieces(
-    edits,
-    bytes.length,
-    (start, end) => bytes.subarray(start, end),
-    (added) => Buffer.from(added, encoding),
-  );
 }

@@ -23,6 +23,7 @@ const decisive: ReadonlySet<OptionEffect> = new Set<OptionEffect>([
   'forward',
   'output',
   'language',
+  'bitcode',
 ]);
 
 const constant = (name: string): string =>

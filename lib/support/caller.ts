@@ -6,7 +6,7 @@
 
 import type { Content, RunOptions, RunResult } from './processes.js';
 
-/** `other`: a directory, a device, a pipe. */
+/** `other`: a directory, a device, a pipe, a link to what is not there. */
 export type FileKind = 'file' | 'other' | 'none';
 
 /** Bytes that replace those at an offset of a file. */

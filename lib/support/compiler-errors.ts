@@ -96,6 +96,23 @@ export const noSummary = (source: string): Diagnostic => ({
   location: { file: source },
 });
 
+export const precompiledOnly = (source: string): Diagnostic => ({
+  code: 'KT1014',
+  severity: 'warning',
+  message: `${source}: compiled without registrations, its variables will not be migrated: a header is there only as a precompiled one, whose text kcc can't read`,
+  remedy:
+    'Precompile it with kcc and with the same options, and without kitsune.h in it; or let the header itself be found.',
+  location: { file: source },
+});
+
+export const coverageMapping = (source: string): Diagnostic => ({
+  code: 'KT1015',
+  severity: 'warning',
+  message: `${source}: compiled without registrations, its variables will not be migrated: -fcoverage-mapping describes the very text that clang reads`,
+  remedy: 'Use --coverage for a program that shall be updatable.',
+  location: { file: source },
+});
+
 export const internalError = (message: string): Diagnostic => ({
   code: 'KT1013',
   severity: 'error',

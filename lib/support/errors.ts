@@ -28,6 +28,10 @@ export class KitsuneError extends Error {
   }
 }
 
+/** What an input says reaches a terminal as text, whatever it holds. */
+const printableText = (text: string): string =>
+  text.replace(/[^\P{Cc}\n\t]/gu, (c) => `\\x${(c.codePointAt(0) as number).toString(16).padStart(2, '0')}`);
+
 /** `file:line:col: error KTnnnn: message` and, indented, the remedy. */
 export function formatDiagnostic(d: Diagnostic, color = false): string {
   const place = d.location
@@ -38,6 +42,6 @@ export function formatDiagnostic(d: Diagnostic, color = false): string {
     d.severity === 'error' ? '1;31' : d.severity === 'warning' ? '1;35' : '1;36',
     d.severity,
   );
-  const head = `${place}${label} ${d.code}: ${d.message}`;
-  return d.remedy ? `${head}\n  ${d.remedy}` : head;
+  const head = `${printableText(place)}${label} ${d.code}: ${printableText(d.message)}`;
+  return d.remedy ? `${head}\n  ${printableText(d.remedy)}` : head;
 }

@@ -1,5 +1,6 @@
 /** Temporary files and outputs that appear whole or not at all. */
 
+import { readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { getSystemErrorMap } from 'node:util';
 import type { Caller } from './caller.js';
@@ -22,10 +23,20 @@ export function reasonOf(error: unknown): string {
     ENOTDIR: 'a part of the path is not a directory',
     EROFS: 'read-only file system',
     ENOEXEC: 'not a program',
+    ERR_FS_FILE_TOO_LARGE: 'it is larger than 2 GiB',
   };
   return (
     (code && (words[code] ?? systemWords(code))) ?? (error instanceof Error ? error.message : String(error))
   );
+}
+
+/** The bytes of a file. What may never end, or never begin (a pipe, a device), is refused. */
+export function readWholeFile(path: string): Buffer {
+  const kind = statSync(path);
+  if (kind.isDirectory()) throw new Error('it is a folder');
+  // /dev/null is as good as an empty file.
+  if (!kind.isFile() && path !== '/dev/null') throw new Error('it is not an ordinary file');
+  return readFileSync(path);
 }
 
 /** A directory that only this user can enter, made at first use and removed when the process ends. */
@@ -84,7 +95,8 @@ const latin1 = (text: string): string => Buffer.from(text).toString('latin1');
 
 /**
  * An output that is written beside its place and renamed into it. What can't be replaced by a rename (a device, a directory,
- * standard output, a place in a missing directory) is written directly: the tool that writes it reports the trouble in its own words.
+ * standard output, whatever that is, a place in a missing directory, the end of a link that is not there) is written directly: the tool
+ * that writes it reports the trouble in its own words.
  * `through`: what is there (a link, a file with a mode of its own) stays, and gets the contents.
  */
 export async function pendingOutput(
@@ -97,7 +109,7 @@ export async function pendingOutput(
     const [there, above] = await Promise.all([caller.kindOf(path), caller.kindOf(parent)]);
     return there === 'other' || above !== 'other';
   };
-  if (options.direct || path === '-' || (await direct())) {
+  if (options.direct || path === '-' || path.startsWith('/dev/') || (await direct())) {
     return { path, commit: async () => {}, discard: async () => {}, named: (text) => text };
   }
   const name = basename(path);

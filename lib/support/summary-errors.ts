@@ -65,3 +65,10 @@ export function corruptFile(name: string, what: string): KitsuneError {
 export function nothingToJoin(name: string): KitsuneError {
   return failure('KT2010', `nothing to join into ${name}`, 'Give at least one file with a type summary.');
 }
+
+export const toolFailed = (command: string, message: string): Diagnostic => ({
+  code: 'KT2011',
+  severity: 'error',
+  message: `${command} could not go on: ${message}`,
+  remedy: 'Please report this with the files that it was given.',
+});

@@ -2,7 +2,10 @@
 
 import { writeSync } from 'node:fs';
 import type { Caller } from './caller.js';
-import { type Diagnostic, formatDiagnostic } from './errors.js';
+import { outputNotWritten } from './compiler-errors.js';
+import { type Diagnostic, formatDiagnostic, KitsuneError } from './errors.js';
+import { reasonOf } from './files.js';
+import { toolFailed } from './summary-errors.js';
 
 /** True if coloured text is welcome on the caller's standard error; by default this process's. */
 export const colourWanted = (
@@ -22,8 +25,9 @@ export function writeAll(descriptor: number, bytes: Buffer | string): void {
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? error.code : undefined;
       if (code === 'EAGAIN') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);
-      else if (code === 'EPIPE') return;
-      else throw error;
+      // Nobody reads it; of standard error there is no one left to tell.
+      else if (code === 'EPIPE' || descriptor === 2) return;
+      else throw new KitsuneError(outputNotWritten('standard output', reasonOf(error)));
     }
   }
 }
@@ -34,6 +38,12 @@ const diagnosticLine = (command: string, d: Diagnostic, colour: boolean): string
 /** Prints diagnostics, `command: ` before those without a place. */
 export function printDiagnostics(command: string, diagnostics: readonly Diagnostic[]): void {
   for (const d of diagnostics) writeAll(2, diagnosticLine(command, d, colourWanted()));
+}
+
+/** What a tool says of anything that ended it. */
+export function diagnosticsOf(command: string, error: unknown): readonly Diagnostic[] {
+  if (error instanceof KitsuneError) return error.diagnostics;
+  return [toolFailed(command, error instanceof Error ? error.message : String(error))];
 }
 
 /** Prints kcc's diagnostics to its caller. */

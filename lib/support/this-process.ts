@@ -3,6 +3,7 @@
 import {
   appendFileSync,
   closeSync,
+  lstatSync,
   mkdtempSync,
   openSync,
   readFileSync,
@@ -20,11 +21,14 @@ import { onExit, piecesOf, run } from './processes.js';
 import { writeAll } from './terminal.js';
 
 function kindOf(path: string): FileKind {
-  try {
-    return statSync(path).isFile() ? 'file' : 'other';
-  } catch {
-    return 'none';
+  for (const look of [statSync, lstatSync]) {
+    try {
+      return look(path).isFile() ? 'file' : 'other';
+    } catch {
+      // Not there, or a link to what is not there.
+    }
   }
+  return 'none';
 }
 
 function readPart(path: string, offset: number, length: number): Buffer {

@@ -97,15 +97,18 @@ const readText: ReadText = (path) => {
 const deepestResponseFile = 200;
 
 /**
- * Replaces `@file` by its words, nested ones too. One that can't be read, or is nested too deeply, stays as it is: the compiler has
+ * Replaces `@file` by its words, nested ones too; those of `-Wl,@file` are for the linker. One that can't be read, or is nested too deeply, stays as it is: the compiler has
  * its own words for that.
  */
 export function expandResponseFiles(argv: readonly string[], read: ReadText = readText): string[] {
   const expand = (words: readonly string[], depth: number): string[] =>
     words.flatMap((word) => {
-      if (!word.startsWith('@') || word.length === 1 || depth > deepestResponseFile) return [word];
-      const text = read(word.slice(1));
-      return text === undefined ? [word] : expand(splitResponseFile(text), depth + 1);
+      const [, forLinker, path] = /^(-Wl,)?@(.+)$/s.exec(word) ?? [];
+      if (path === undefined || depth > deepestResponseFile) return [word];
+      const text = read(path);
+      if (text === undefined) return [word];
+      const inside = expand(splitResponseFile(text), depth + 1);
+      return forLinker ? inside.flatMap((w) => ['-Xlinker', w]) : inside;
     });
   return expand(argv, 0);
 }

@@ -4,11 +4,16 @@
  * appears whole or not at all.
  */
 
-import { isUtf8 } from 'node:buffer';
 import { basename } from 'node:path';
-import { editBytes } from '../rewrite/edits.js';
+import { stripVTControlCharacters } from 'node:util';
 import type { Caller } from '../support/caller.js';
-import { noSummary, outputNotWritten, rewriteFailed } from '../support/compiler-errors.js';
+import {
+  coverageMapping,
+  noSummary,
+  outputNotWritten,
+  precompiledOnly,
+  rewriteFailed,
+} from '../support/compiler-errors.js';
 import { type Diagnostic, formatDiagnostic, KitsuneError } from '../support/errors.js';
 import { type PendingOutput, pendingOutput, reasonOf } from '../support/files.js';
 import type { RunOptions, RunResult } from '../support/processes.js';
@@ -18,7 +23,9 @@ import { type CompilerContext, runCompiler } from './compiler.js';
 import { fileKey } from './file-key.js';
 import { appendLog } from './log.js';
 import { finishObjectFile, readTypesSection } from './object-files.js';
+import { fillInPrecompiled, hasPrecompiledBeside, withPrecompiled } from './precompiled.js';
 import { rewrite, sourceOfPreprocessed } from './rewriting.js';
+import { decodeSource, editSource } from './source-text.js';
 import type { CompileStep, DependencyOutput } from './steps.js';
 import { targetOf } from './target.js';
 
@@ -26,12 +33,17 @@ export interface CompileContext extends CompilerContext {
   readonly kitsune: KitsuneOptions;
   /** Words that make diagnostics coloured, if they shall be. */
   readonly colour: readonly string[];
+  /** What the compiler's driver has said of the command line: once, though it runs for each file. */
+  readonly said: Set<string>;
 }
 
 const captured: RunOptions = { stdout: 'pipe', stderr: 'pipe' };
 
 /** After the preprocessor, which wrote dependencies where these say: the compiler would write them again. */
-const preprocessedBefore: RunOptions = { without: ['DEPENDENCIES_OUTPUT', 'SUNPRO_DEPENDENCIES'] };
+const writtenBefore: readonly string[] = ['DEPENDENCIES_OUTPUT', 'SUNPRO_DEPENDENCIES', 'CC_PRINT_HEADERS'];
+const preprocessedBefore: RunOptions = { without: writtenBefore };
+/** Of the rewritten text nothing is said that is not said of the user's. */
+const unheard: RunOptions = { without: [...writtenBefore, 'CC_LOG_DIAGNOSTICS'] };
 
 /** Runs a step; `output` is where the object or assembly goes. Returns the exit status. */
 export async function compileFile(
@@ -45,43 +57,32 @@ export async function compileFile(
   const fromInput: RunOptions = input ? { ...captured, input } : captured;
   const again: RunOptions = { ...fromInput, ...preprocessedBefore };
 
+  if (context.compiler.family === 'clang' && step.compileOptions.includes('-fcoverage-mapping')) {
+    reportTo(caller, [coverageMapping(step.source)]);
+    return (await plainCompilation(step, step.keyOptions, output, context, fromInput)).finish();
+  }
+
   // 1. Preprocess, and meanwhile ask for the target.
   const target = targetOf(context, step.compileOptions);
   // If it can't be started, the next call says so.
   target.catch(() => {});
-  let preprocessed: Buffer;
-  let spoken: Buffer = Buffer.alloc(0);
-  let dependencies: PendingDependencies | undefined;
-  let key = step.fileKey;
-  if (step.preprocessed) {
-    preprocessed = input ?? (await caller.read(step.source));
-    const original = sourceOfPreprocessed(decode(preprocessed).text);
-    if (original !== undefined) key = fileKey(original, context.kitsune.root);
-  } else {
-    dependencies = step.dependencies && (await pendingDependencies(step.dependencies, context));
-    const result = await runCompiler(
-      context,
-      [...context.colour, ...step.preprocessOptions, ...(dependencies?.words ?? []), '-E', ...source],
-      fromInput,
-    );
-    if (result.status !== 0) return compilePlainly(step, output, context, again);
-    preprocessed = result.stdout;
-    spoken = result.stderr;
-    if (step.keepPreprocessed !== undefined) await caller.write(step.keepPreprocessed, result.stdout);
-  }
+  const read = await readSource(step, output, input, context);
+  if ('status' in read) return read.status;
+  const { preprocessed, dependencies } = read;
+  let { spoken } = read;
 
   // 2. Rewrite.
-  const { text, encoding } = decode(preprocessed);
+  const text = decodeSource(preprocessed);
   const rewritten = await rewrite({
     text,
-    fileKey: key,
+    fileKey: read.fileKey,
     kitsune: context.kitsune,
     target: await target,
     prefixMaps: step.prefixMaps,
   });
   if (rewritten.kind === 'unchanged') {
     reportTo(caller, [rewriteFailed(step.source, rewritten.reason)]);
-    return compilePlainly(step, output, context, again);
+    return (await plainCompilation(step, step.keyOptions, output, context, again)).finish();
   }
   if (context.kitsune.dump !== undefined) {
     reportRewrite(caller, rewritten.diagnostics);
@@ -90,7 +91,7 @@ export async function compileFile(
   }
 
   // 3. Compile.
-  const edited = editBytes(preprocessed, encoding, text, rewritten.edits);
+  const edited = editSource(preprocessed, text, rewritten.edits);
   const pending = await pendingResult(step, output, context);
   let result = await compileText(step, edited, pending.path, context, []);
   if (result.status !== 0 || result.stderr.length > 0) {
@@ -111,7 +112,7 @@ export async function compileFile(
     );
     if (plain.status !== 0) {
       await pending.discard();
-      caller.print(2, pending.named(plain.stderr));
+      say(context, pending.named(plain.stderr));
       return plain.status;
     }
     spoken = plain.stderr;
@@ -130,12 +131,12 @@ export async function compileFile(
             .split('\n')
             .find((l) => l.includes('error')) ?? 'its registrations do not compile';
         reportTo(caller, [rewriteFailed(step.source, reason)]);
-        return compilePlainly(step, output, context, again);
+        return (await plainCompilation(step, step.keyOptions, output, context, again)).finish();
       }
     }
   }
   caller.print(1, result.stdout);
-  caller.print(2, spoken);
+  say(context, spoken);
   reportRewrite(caller, rewritten.diagnostics);
   if (rewritten.diagnostics.some((d) => d.severity === 'error')) {
     await pending.discard();
@@ -147,6 +148,76 @@ export async function compileFile(
   await finishObject(step, pending, output, context);
   await dependencies?.commit();
   return 0;
+}
+
+interface Preprocessed {
+  readonly preprocessed: Buffer;
+  /** What the preprocessor said. */
+  readonly spoken: Buffer;
+  readonly fileKey: string;
+  readonly dependencies?: PendingDependencies;
+}
+
+/** Preprocesses the source; a status if there is nothing left to do, as it was compiled without registrations or can't be. */
+async function readSource(
+  step: CompileStep,
+  output: string,
+  input: Buffer | undefined,
+  context: CompileContext,
+): Promise<Preprocessed | { readonly status: number }> {
+  const { caller, compiler, temporaries } = context;
+  if (step.preprocessed) {
+    const preprocessed = input ?? (await caller.read(step.source));
+    const original = sourceOfPreprocessed(decodeSource(preprocessed));
+    const key = original === undefined ? step.fileKey : fileKey(original, context.kitsune.root);
+    return { preprocessed, spoken: Buffer.alloc(0), fileKey: key };
+  }
+  const dependencies = step.dependencies && (await pendingDependencies(step.dependencies, context));
+  const fromInput: RunOptions = input ? { ...captured, input } : captured;
+  const again: RunOptions = { ...fromInput, ...preprocessedBefore };
+  const preprocess = (options: readonly string[], how: RunOptions): Promise<RunResult> =>
+    runCompiler(
+      context,
+      [...context.colour, ...options, ...(dependencies?.words ?? []), '-E', ...sourceWords(step)],
+      how,
+    );
+  const result = await preprocess(step.preprocessOptions, fromInput);
+  let { stdout: preprocessed, stderr: spoken } = result;
+  if (result.status !== 0) {
+    const plain = await plainCompilation(step, [], output, context, again);
+    if (plain.status !== 0) return { status: await plain.finish() };
+    // It compiles all the same: with a precompiled header in place of one that is not there.
+    const other = await preprocess([...step.preprocessOptions, withPrecompiled], again);
+    const whole = other.status === 0 ? await fillInPrecompiled(other.stdout, caller) : undefined;
+    if (!whole) {
+      reportTo(caller, [precompiledOnly(step.source)]);
+      return { status: await plain.finish() };
+    }
+    await plain.discard();
+    preprocessed = whole;
+    spoken = other.stderr;
+  } else if (
+    (step.dependencies || step.preprocessOptions.includes('-Winvalid-pch')) &&
+    compiler.family === 'gcc' &&
+    (await hasPrecompiledBeside(preprocessed, caller))
+  ) {
+    // What the compiler says of it, and which headers it then depends on.
+    const words = [...step.plainOptions, withPrecompiled, '-o', await temporaries.path('precompiled.i')];
+    ({ stderr: spoken } = await preprocess(words, again));
+  }
+  if (step.keepPreprocessed !== undefined) await caller.write(step.keepPreprocessed, preprocessed);
+  return { preprocessed, spoken, fileKey: step.fileKey, ...(dependencies ? { dependencies } : {}) };
+}
+
+/** Passes on what the compiler said. */
+function say({ caller, compiler, said }: CompileContext, stderr: Buffer): void {
+  const driver = `${basename([compiler.command, ...compiler.prefix].at(-1)!)}: `;
+  const lines = stderr.toString('latin1').split(/(?<=\n)/);
+  // Colours are written in front of the name and behind it.
+  const again = lines.filter((line) => stripVTControlCharacters(line).startsWith(driver) && said.has(line));
+  for (const line of lines) said.add(line);
+  const kept = again.length > 0 ? lines.filter((line) => !again.includes(line)) : lines;
+  caller.print(2, Buffer.from(kept.join(''), 'latin1'));
 }
 
 /** Warnings and errors are the user's business; notices (what system headers hold) go to the log. */
@@ -168,15 +239,6 @@ const pendingResult = (
     direct: step.direct,
     through: step.emits === 'assembly' && compiler.family === 'gcc',
   });
-
-type Encoding = 'utf8' | 'latin1';
-
-/** C text may hold any bytes: what is not UTF-8 is read as Latin-1, so that it comes out as it went in. */
-function decode(bytes: Buffer): { text: string; encoding: Encoding } {
-  return isUtf8(bytes)
-    ? { text: bytes.toString('utf8'), encoding: 'utf8' }
-    : { text: bytes.toString('latin1'), encoding: 'latin1' };
-}
 
 const modeWord = (step: CompileStep): string => (step.emits === 'assembly' ? '-S' : '-c');
 
@@ -205,7 +267,7 @@ async function compileText(
     '-x',
     'cpp-output',
   ];
-  const options: RunOptions = { ...captured, ...preprocessedBefore };
+  const options: RunOptions = { ...captured, ...unheard };
   if (!context.compiler.wantsFiles) {
     return runCompiler(context, [...words, '-'], { ...options, input: text });
   }
@@ -214,19 +276,29 @@ async function compileText(
   return runCompiler(context, [...words, file], options);
 }
 
-/** Compiles the user's own text, without registrations, and passes on whatever the compiler says and writes. */
-async function compilePlainly(
+interface PlainCompilation {
+  readonly status: number;
+  /** Puts the output in its place and passes on what the compiler said. Returns the exit status. */
+  finish(): Promise<number>;
+  /** As if it had not been compiled. */
+  discard(): Promise<void>;
+}
+
+/** Compiles the user's own text, without registrations. */
+async function plainCompilation(
   step: CompileStep,
+  keys: readonly string[],
   output: string,
   context: CompileContext,
   options: RunOptions,
-): Promise<number> {
+): Promise<PlainCompilation> {
   const pending = await pendingResult(step, output, context);
   const { dependencies } = step;
   const result = await runCompiler(
     context,
     [
       ...context.colour,
+      ...keys,
       ...step.plainOptions,
       ...(dependencies ? dependencyWords(dependencies) : []),
       modeWord(step),
@@ -236,11 +308,17 @@ async function compilePlainly(
     ],
     options,
   );
-  context.caller.print(1, result.stdout);
-  context.caller.print(2, pending.named(result.stderr));
-  if (result.status === 0) await pending.commit();
-  else await pending.discard();
-  return result.status;
+  return {
+    status: result.status,
+    discard: () => pending.discard(),
+    async finish() {
+      context.caller.print(1, result.stdout);
+      say(context, pending.named(result.stderr));
+      if (result.status === 0) await pending.commit();
+      else await pending.discard();
+      return result.status;
+    },
+  };
 }
 
 interface PendingDependencies {

@@ -21,7 +21,7 @@ export async function link(step: LinkStep, words: readonly string[], context: Li
   const { caller } = context;
   const pending = await pendingOutput(step.output, caller, { direct: step.direct });
   // In front of libkitsune.a, which has a path of its own for links without kcc.
-  const named = step.form === 'version' ? await driverPath(context) : [];
+  const named = step.form === 'version' ? await driverPath(step, context) : [];
   const all = [...context.colour, ...named, ...words, '-o', pending.path];
   const running = runCompiler(context, all, { stderr: 'pipe' });
   // Looked at while the linker works.
@@ -72,10 +72,14 @@ export function explainFailure(stderr: string): Diagnostic[] {
 }
 
 /** The path of the driver becomes a string of the version: its entry looks there first, unless $KITSUNE_DRIVER names another. */
-async function driverPath(context: LinkContext): Promise<string[]> {
+async function driverPath({ assembleWith }: LinkStep, context: LinkContext): Promise<string[]> {
   const file = await context.temporaries.path('driver-path.s');
   await context.caller.write(file, driverPathAssembly(context.installation.driver));
-  return ['-x', 'assembler', file, '-x', 'none'];
+  const words = ['-x', 'assembler', file];
+  if (!assembleWith) return [...words, '-x', 'none'];
+  const object = await context.temporaries.path('driver-path.o');
+  const { status } = await runCompiler(context, [...assembleWith, ...words, '-c', '-o', object]);
+  return status === 0 ? [object] : [];
 }
 
 /** Assembly that defines `kt_driver_path` and asks for `main`, for any target of GNU as and clang. */
@@ -92,7 +96,12 @@ export function driverPathAssembly(path: string): string {
     // A program without main is an error of the link, as everywhere; a main in an archive is found.
     '.section .data.rel.ro.kt_main,"aw"',
     '.balign 8',
+    // -fvisibility=hidden can hide the name of main.
+    '.globl kt_main',
+    '.type kt_main,%object',
+    'kt_main:',
     '.dc.a main',
+    '.size kt_main,8',
     '.section .note.GNU-stack,"",%progbits',
     '',
   ].join('\n');

@@ -17,6 +17,7 @@ import { type LinkContext, link } from './link.js';
 import { appendLog } from './log.js';
 import { finishObjectFile } from './object-files.js';
 import { plan } from './plan.js';
+import { precompile } from './precompiled.js';
 import { partOf } from './print.js';
 import type { Plan, Word } from './steps.js';
 
@@ -88,6 +89,7 @@ async function execute(
     installation,
     kitsune: invocation.kitsune,
     colour: colourWords(invocation, caller),
+    said: new Set(),
   };
   const paths = new Map<number, string>();
   const pathOf = async (word: Word): Promise<string> => {
@@ -115,7 +117,14 @@ async function execute(
       case 'compile':
         status = (await compileFile(step, await pathOf(step.output), context)) || status;
         break;
+      case 'precompile':
+        status = (await precompile(step, context)) || status;
+        break;
       case 'run':
+        if (step.quiet) {
+          await runCompiler(context, await wordsOf(step.words), { stdout: 'ignore', stderr: 'ignore' });
+          break;
+        }
         status = (await runCompiler(context, await wordsOf(step.words))).status || status;
         if (status === 0 && invocation.output !== undefined)
           await finishObjectFile(invocation.output, caller);

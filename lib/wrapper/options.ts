@@ -9,8 +9,8 @@
 /** `either`: the value may be joined or stand in the next word. `prefix`: `-name` alone and `-nameVALUE` are both one word. */
 export type OptionForm = 'flag' | 'joined' | 'separate' | 'either' | 'prefix';
 
-/** `all`: every step. `preprocess`, `link`: that step only. `none`: kcc replaces it by what each step needs. */
-export type OptionStage = 'all' | 'preprocess' | 'link' | 'none';
+/** `all`: every step. `preprocess`, `link`: that step only. `compile`: all but preprocessing. `none`: kcc replaces it by what each step needs. */
+export type OptionStage = 'all' | 'preprocess' | 'compile' | 'link' | 'none';
 
 /** What an option does to the plan. */
 export type OptionEffect =
@@ -28,6 +28,8 @@ export type OptionEffect =
   | 'depend-file'
   | 'depend-target'
   | 'depend-detail'
+  /** clang writes an account of what it does: it must do what the user said. */
+  | 'account'
   /** Position-independence or interposition: kcc decides those. */
   | 'position'
   | 'pie'
@@ -39,8 +41,10 @@ export type OptionEffect =
   | 'debug'
   /** Files beside the object, named after it. */
   | 'auxiliary'
+  | 'bitcode'
   | 'save-temps'
   | 'linker-choice'
+  | 'no-libraries'
   | 'sanitize'
   | 'dump-directory'
   | 'library'
@@ -80,6 +84,7 @@ const rows: readonly Row[] = [
     'forward',
   ],
   ['--help= -print- --print-', 'joined', 'all', 'forward'],
+  ['-ccc-print-phases -ccc-print-bindings', 'flag', 'all', 'forward'],
   ['-emit-ast -emit-pch --analyze --precompile -rewrite-objc', 'flag', 'all', 'forward'],
 
   // Dependency files.
@@ -87,7 +92,9 @@ const rows: readonly Row[] = [
   ['-MF', 'either', 'none', 'depend-file'],
   ['-MT -MQ', 'either', 'none', 'depend-target'],
   ['-MP -MG -MV --print-missing-file-dependencies', 'flag', 'none', 'depend-detail'],
-  ['-MJ', 'separate', 'all'],
+  ['-MJ', 'separate', 'none', 'account'],
+  ['-save-stats --save-stats', 'flag', 'none', 'account'],
+  ['-save-stats= --save-stats=', 'joined', 'none', 'account'],
 
   // Preprocessor only.
   ['-D -U -I -iquote -isystem -idirafter -iframework -cxx-isystem', 'either', 'preprocess'],
@@ -123,11 +130,13 @@ const rows: readonly Row[] = [
   ['-save-temps= --save-temps=', 'joined', 'none', 'save-temps'],
   ['-g', 'prefix', 'all', 'debug'],
   [
-    '-gsplit-dwarf --coverage -coverage -ftest-coverage -fprofile-arcs -fstack-usage -ftime-trace',
+    '-gsplit-dwarf --coverage -coverage -ftest-coverage -fprofile-arcs -fstack-usage',
     'flag',
     'all',
     'auxiliary',
   ],
+  ['-ftime-trace', 'flag', 'compile', 'auxiliary'],
+  ['-emit-llvm', 'flag', 'all', 'bitcode'],
   [
     '-fdump- -fcallgraph-info -fsave-optimization-record -fdiagnostics-format= -foptimization-record',
     'prefix',
@@ -152,7 +161,7 @@ const rows: readonly Row[] = [
   // Both, with a value in the next word.
   ['--param -B -Xclang -mllvm -target -arch -wrapper -specs -G -Xanalyzer -Xarch_host', 'either', 'all'],
   [
-    '-isysroot --sysroot -gcc-toolchain -resource-dir -working-directory -serialize-diagnostics --serialize-diagnostics',
+    '--config -isysroot --sysroot -gcc-toolchain -resource-dir -working-directory -serialize-diagnostics --serialize-diagnostics',
     'separate',
     'all',
   ],
@@ -185,11 +194,8 @@ const rows: readonly Row[] = [
   ['-r -Ur', 'flag', 'link', 'relocatable'],
   ['-pie -no-pie -nopie', 'flag', 'link', 'pie'],
   ['-nostdlib -nostartfiles', 'flag', 'link', 'plain-link'],
-  [
-    '-nodefaultlibs -nolibc -rdynamic -s -t -symbolic -dynamic -static-libgcc -static-libasan',
-    'flag',
-    'link',
-  ],
+  ['-rdynamic -s -t -symbolic -dynamic -static-libgcc -static-libasan', 'flag', 'link'],
+  ['-nodefaultlibs -nolibc', 'flag', 'link', 'no-libraries'],
   ['-static-libubsan -static-libtsan -static-liblsan -static-libstdc++ -shared-libgcc', 'flag', 'link'],
   ['-pg -p', 'flag', 'all', 'plain-link'],
 ];

@@ -27,9 +27,7 @@ function whyPlain(invocation: Invocation, world: World): string | undefined {
   const options = optionsOf(invocation);
   const plain = options.find((t) => t.spec?.effect === 'plain-link');
   if (plain) return plain.words.join(' ');
-  const script = options.find(
-    (t) => t.words[0] === '-T' || t.words[0] === '-e' || /^-Wl,(?:-T|--script|-e,|--entry)/.test(t.words[0]!),
-  );
+  const script = options.find((t) => linkerWords(t).some((word) => asksForScript.test(word)));
   if (script) return script.words.join(' ');
   const sanitizer = options.find(
     (t) =>
@@ -39,16 +37,34 @@ function whyPlain(invocation: Invocation, world: World): string | undefined {
   return sanitizer?.words[0];
 }
 
-/** The linker's own words for a kind of executable; the last one counts, and a version is none of them. */
+/** What an option hands to the linker as it is. */
+function linkerWords({ words: [first = '', second] }: Option): string[] {
+  if (first.startsWith('-Wl,')) return first.slice(4).split(',');
+  if (first === '-Xlinker') return second === undefined ? [] : [second];
+  return /^-[Te]/.test(first) ? [first] : [];
+}
+
+const handsOver = (token: Option): boolean => /^-(?:Wl,|Xlinker$)/.test(token.words[0]!);
+
+/** A script or an entry of the user's own. */
+const asksForScript = /^(?:-T|-e$|--?script\b|--?entry\b)/;
+
+/** A kind of executable; the last one counts, and a version is none of them. */
 const executableKind = /^(?:--?pie|--?pic-executable|--?no-pie|--?no-pic-executable)$/;
 
-/** The words of an option without those, as `-Wl,` and `-Xlinker` hand them to the linker. */
-function withoutExecutableKind(words: readonly string[]): readonly string[] {
-  const [first = '', second = ''] = words;
-  if (first === '-Xlinker') return executableKind.test(second) ? [] : words;
-  if (!first.startsWith('-Wl,')) return words;
-  const kept = first.split(',').filter((word) => !executableKind.test(word));
-  return kept.length > 1 ? [kept.join(',')] : [];
+/**
+ * What keeps names out of the table of dynamic symbols. An executable without it has few there in any case; in a version it would hide
+ * those by which the driver and transformers know it.
+ */
+const hidesNames = /^--?(?:version-script|exclude-libs)(?:=.*)?$/;
+
+/** Consecutive words for the linker of an executable, without those that a version can't have. */
+function wordsForVersion(words: readonly string[]): string[] {
+  const hidden = (word: string | undefined): boolean =>
+    word !== undefined && hidesNames.test(word) && !word.includes('=');
+  return words
+    .filter((word, i) => !executableKind.test(word) && !hidesNames.test(word) && !hidden(words[i - 1]))
+    .flatMap((word) => (word.includes(',') ? ['-Xlinker', word] : [`-Wl,${word}`]));
 }
 
 /** The step that links. */
@@ -71,7 +87,17 @@ export function planLink(
 
   const words: Word[] = [];
   const objects: string[] = [];
+  let forLinker: string[] = [];
+  const handOver = (): void => {
+    words.push(...wordsForVersion(forLinker));
+    forLinker = [];
+  };
   for (const token of invocation.tokens) {
+    if (version && token.kind === 'option' && handsOver(token)) {
+      forLinker.push(...linkerWords(token));
+      continue;
+    }
+    handOver();
     if (token.kind === 'input') {
       const object = objectOf.get(token);
       if (object !== undefined) words.push(object);
@@ -83,13 +109,11 @@ export function planLink(
     }
     const effect = token.spec?.effect;
     if (effect === 'output' || effect === 'language' || effect?.startsWith('depend-') === true) continue;
-    // There is only the assembly that kcc adds: clang would describe it by its temporary path, and both would keep its object.
-    if (effect === 'debug' && world.family === 'clang' && !hasOtherSources(invocation)) continue;
-    if (keepsMore(token) && !hasOtherSources(invocation) && !usesLto(invocation)) continue;
     if (effect === 'position' || (version && effect === 'pie')) continue;
     if (token.spec?.stage === 'preprocess' && objectOf.size > 0 && !hasOtherSources(invocation)) continue;
-    words.push(...(version ? withoutExecutableKind(token.words) : token.words));
+    words.push(...token.words);
   }
+  handOver();
   if (hasOtherSources(invocation)) words.unshift(...positionFlags);
   if (objectOf.size > 0 && world.family === 'clang') words.push('-Qunused-arguments');
   if (version) words.unshift(...versionFlagsFirst(invocation));
@@ -101,10 +125,12 @@ export function planLink(
     if (effects.has('sanitize')) words.push('-lc');
     words.push(installation.library);
   }
+  const keeping = optionsOf(invocation).some((t) => keepsMore(t) || describesByPath(t, world));
   return {
     step: {
       kind: 'link',
       form: version ? 'version' : 'plain',
+      ...(keeping ? { assembleWith: assemblerWords(invocation) } : {}),
       output,
       words,
       objects: effects.has('relocatable') ? [] : objects,
@@ -118,10 +144,20 @@ export function planLink(
 const keepsMore = (option: Option): boolean =>
   option.spec?.effect === 'save-temps' || option.words[0] === '-gsplit-dwarf';
 
+/** clang describes assembly by the path that it finds it at: for that of kcc, a temporary one. */
+const describesByPath = (option: Option, world: World): boolean =>
+  option.spec?.effect === 'debug' && world.family === 'clang';
+
+/** What assembly needs of the options that all steps get: a target, a place to find the assembler. */
+const assemblerWords = (invocation: Invocation): string[] =>
+  optionsOf(invocation)
+    .filter((t) => t.spec?.stage === 'all' && t.spec.effect === undefined && /^-[-mtB]/.test(t.words[0]!))
+    .flatMap((t) => t.words);
+
 const hasOtherSources = (invocation: Invocation): boolean =>
   inputsOf(invocation).some((i) => i.language !== undefined && !isC(i));
 
-const usesLto = (invocation: Invocation): boolean =>
+export const usesLto = (invocation: Invocation): boolean =>
   optionsOf(invocation).some((t) => t.words[0]!.startsWith('-flto'));
 
 /** Words of the linker that put the symbols of an executable, or some of them, where the objects that it loads find them. */
@@ -130,15 +166,19 @@ const exportsDynamic =
 
 /** Whether the executable lets plug-ins use its symbols. */
 function isForPlugins(invocation: Invocation): boolean {
-  return optionsOf(invocation).some(({ words: [first = '', second = ''] }) => {
-    if (first === '-rdynamic') return true;
-    if (first === '-Xlinker') return exportsDynamic.test(second);
-    return first.startsWith('-Wl,') && first.split(',').some((word) => exportsDynamic.test(word));
-  });
+  return optionsOf(invocation).some(
+    (t) => t.words[0] === '-rdynamic' || linkerWords(t).some((word) => exportsDynamic.test(word)),
+  );
 }
 
+/** What its libraries lack is an error in an executable, unless the user says otherwise. */
 function versionFlagsFirst(invocation: Invocation): string[] {
-  return ['-shared', '-Wl,-Bsymbolic', ...(usesLto(invocation) ? positionFlags : [])];
+  return [
+    '-shared',
+    '-Wl,-Bsymbolic',
+    '-Wl,--no-allow-shlib-undefined',
+    ...(usesLto(invocation) ? positionFlags : []),
+  ];
 }
 
 /** The library stands behind all inputs, so that it answers to what they need; the flags stand last, so that they hold. */
@@ -158,5 +198,7 @@ function versionFlagsLast(invocation: Invocation, installation: Installation): s
     '-Wl,-u,kitsune_init_inplace',
     installation.library,
     '-ldl',
+    // Where the compiler does not put it last.
+    ...(invocation.effects.has('no-libraries') ? ['-lc'] : []),
   ];
 }

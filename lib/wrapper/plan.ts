@@ -9,16 +9,18 @@ import type { Diagnostic } from '../support/errors.js';
 import type { Invocation } from './command-line.js';
 import { fileKey } from './file-key.js';
 import { languages } from './options.js';
-import { planLink } from './plan-link.js';
+import { planLink, usesLto } from './plan-link.js';
 import {
   type CompileStep,
   type DependencyOutput,
   type Input,
   inputsOf,
   isC,
+  isHeader,
   type Option,
   optionsOf,
   type Plan,
+  type PrecompileStep,
   positionFlags,
   type Step,
   type Word,
@@ -49,12 +51,12 @@ const makesObjects = (invocation: Invocation): boolean =>
 
 const isThere = (input: Input, world: World): boolean => input.path === '-' || world.exists(input.path);
 
-const isHeader = (input: Input): boolean => input.language?.endsWith('-header') === true;
-
 /** Why this command line is left to the compiler, if it is. */
 function reasonToForward(invocation: Invocation, world: World): string | undefined {
   const inputs = inputsOf(invocation);
   if (invocation.effects.has('forward')) return 'an option that asks the compiler itself';
+  const action = optionsOf(invocation).find((t) => otherAction.test(frontEndWord(t)));
+  if (action) return `${action.words.join(' ')}: the front end has something else to do`;
   if (inputs.length === 0) return 'no input files';
   // The compiler has its own words for what it can't compile. It compiles the other files all the same (but for clang, if one is
   // missing): those must not go without registrations.
@@ -76,8 +78,11 @@ function reasonToForward(invocation: Invocation, world: World): string | undefin
     if (compiled.length === 0) return 'nothing to compile';
     if (hasOutput && compiled.length > 1) return '-o with several outputs';
   }
-  if (inputs.some(isHeader) && !others) return 'a header to precompile';
-  if (invocation.mode === 'link' && optionsOf(invocation).some((t) => t.words[0] === '-emit-llvm')) {
+  if (invocation.mode === 'link' && inputs.some(isHeader)) {
+    if (!inputs.every(isHeader)) return 'a header among the inputs of a link';
+    if (hasOutput && inputs.length > 1) return '-o with several outputs';
+  }
+  if (invocation.mode === 'link' && invocation.effects.has('bitcode')) {
     return '-emit-llvm without -c';
   }
   return undefined;
@@ -95,10 +100,13 @@ export function plan(invocation: Invocation, world: World): Plan {
     return forward(
       invocation,
       `-E or -M`,
-      inputsOf(invocation).some(isC) ? ['-D__KITSUNE_KCC__=1', ...includeFlags(world)] : [],
+      inputsOf(invocation).some((i) => isC(i) || i.language === 'c-header')
+        ? ['-D__KITSUNE_KCC__=1', ...includeFlags(world)]
+        : [],
     );
   }
-  if (invocation.mode === 'syntax') return forward(invocation, '-fsyntax-only', includeFlags(world));
+  if (invocation.mode === 'syntax')
+    return forward(invocation, '-fsyntax-only', [...positionFlags, ...includeFlags(world)]);
   return planSteps(invocation, world);
 }
 
@@ -114,7 +122,7 @@ function planSteps(invocation: Invocation, world: World): Plan {
       i.language !== undefined &&
       languages.has(i.language) &&
       !isC(i) &&
-      i.language !== 'c-header' &&
+      !isHeader(i) &&
       !i.language.startsWith('assembler'),
   );
   if (foreign.length > 0) {
@@ -127,6 +135,10 @@ function planSteps(invocation: Invocation, world: World): Plan {
     );
   }
 
+  if (invocation.effects.has('account')) {
+    steps.push({ kind: 'run', words: invocation.original, quiet: true });
+  }
+
   const objectOf = new Map<Input, Word>();
   for (const input of inputs) {
     const there = isThere(input, world);
@@ -134,24 +146,35 @@ function planSteps(invocation: Invocation, world: World): Plan {
     if (isC(input) && there) {
       let output: Word;
       if (linking) {
-        const saved = savedName(invocation, world, input, '.o');
-        output = saved ?? { temporary: temporaries.push(`${stemOf(input.path)}.o`) - 1 };
+        const saving = savingOf(invocation);
+        output = saving
+          ? savedName(saving, invocation, world, input, '.o')
+          : { temporary: temporaries.push(`${stemOf(input.path)}.o`) - 1 };
         objectOf.set(input, output);
       } else {
-        output = invocation.output ?? `${stemOf(input.path)}${invocation.mode === 'assemble' ? '.s' : '.o'}`;
+        output = invocation.output ?? stemOf(input.path) + suffixOfOutput(invocation);
       }
       steps.push(planCompilation(invocation, world, input, output));
+    } else if (isHeader(input) && there) {
+      steps.push(planPrecompilation(invocation, world, input));
     } else if (!linking) {
       steps.push({ kind: 'run', words: wordsForOther(invocation, world, input) });
     }
   }
-  if (linking) {
+  if (linking && !inputs.some(isHeader)) {
     const link = planLink(invocation, world, objectOf);
     if ('error' in link) return { steps: [], diagnostics: [link.error], temporaries: [] };
     if (link.warning) diagnostics.push(link.warning);
     steps.push(link.step);
   }
   return { steps, diagnostics, temporaries };
+}
+
+/** What is made of a C file, by its suffix. */
+function suffixOfOutput(invocation: Invocation): string {
+  const assembly = invocation.mode === 'assemble';
+  if (invocation.effects.has('bitcode') && !usesLto(invocation)) return assembly ? '.ll' : '.bc';
+  return assembly ? '.s' : '.o';
 }
 
 /** `-c` or `-S` of a file in another language, or of one that is missing, next to C files or not. */
@@ -161,12 +184,26 @@ function wordsForOther(invocation: Invocation, world: World, input: Input): stri
   );
   return [
     ...options.flatMap((t) => t.words),
-    '-fPIC',
+    ...(isHeader(input) ? positionFlags : ['-fPIC']),
     ...(input.language === 'assembler' ? [] : includeFlags(world)),
     '-x',
     input.language ?? 'none',
     input.path,
   ];
+}
+
+/** With the options for code that the objects get which use it: compilers compare them. */
+function planPrecompilation(invocation: Invocation, world: World, input: Input): PrecompileStep {
+  const words = wordsForOther(invocation, world, input);
+  const output = invocation.output ?? `${input.path}.gch`;
+  if (world.family !== 'gcc' || input.language !== 'c-header' || input.path === '-')
+    return { kind: 'precompile', words };
+  const { preprocessOptions } = planCompilation(invocation, world, input, output);
+  return {
+    kind: 'precompile',
+    words,
+    kept: { output, textWords: [...preprocessOptions, '-w', '-E', '-x', 'c', input.path] },
+  };
 }
 
 function dependenciesOf(
@@ -204,12 +241,17 @@ function planCompilation(invocation: Invocation, world: World, input: Input, out
   const unused = linking
     ? []
     : inputsOf(invocation).flatMap((i) => (i.language === undefined && isThere(i, world) ? [i.path] : []));
-  const forPreprocessor = [...unused, ...words(shared), ...positionFlags];
-  // -g3 would put the #defines into the text; line and file information stays in either case.
-  if (options.some((t) => t.spec?.effect === 'debug')) {
-    forPreprocessor.push('-g0');
+  const forPreprocessor = [
+    ...unused,
+    ...words(shared.filter((t) => t.spec?.stage !== 'compile')),
+    ...positionFlags,
+  ];
+  if (world.family === 'gcc') {
+    const debug = options.filter((t) => t.spec?.effect === 'debug').map((t) => t.words[0]!);
+    // -g3 would put the #defines into the text; line and file information stays.
+    if (debug.some((word) => word.endsWith('3'))) forPreprocessor.push('-g2');
     // As -g does: the text says where it was preprocessed, for whoever compiles it elsewhere (distcc).
-    if (world.family === 'gcc' && !options.some((t) => t.words[0] === '-fno-working-directory'))
+    if (debug.length > 0 && !options.some((t) => t.words[0] === '-fno-working-directory'))
       forPreprocessor.push('-fworking-directory');
   }
   const dependencies = input.language === 'c' ? dependenciesOf(invocation, world, input, linking) : undefined;
@@ -220,10 +262,13 @@ function planCompilation(invocation: Invocation, world: World, input: Input, out
   // gcc takes a comment for a [[fallthrough]]; clang never does.
   if (world.family === 'gcc' && comments?.spec?.effect === 'comments-matter') forPreprocessor.push('-C');
   const compileOptions = [
-    ...words(shared.filter((t) => t.spec?.stage === 'all')),
+    ...words(
+      withoutClangIncludes(shared.filter((t) => t.spec?.stage !== 'preprocess' && t.spec?.stage !== 'link')),
+    ),
     ...positionFlags,
     ...(saving && world.family === 'gcc' ? saving.words : []),
     ...(world.family === 'clang' ? ['-Qunused-arguments'] : []),
+    ...(world.family === 'clang' && linking ? namesAtLink(options, input) : []),
   ];
   const named = options.some((t) => t.spec?.effect === 'auxiliary' || t.spec?.effect === 'save-temps');
   const dumps = options.some((t) => t.spec?.effect === 'dump-directory');
@@ -248,13 +293,28 @@ function planCompilation(invocation: Invocation, world: World, input: Input, out
     direct: named || dumps,
     preprocessOptions: ['-D__KITSUNE_KCC__=1', ...keys, ...includeFlags(world), ...forPreprocessor],
     compileOptions,
-    plainOptions: [...unused, ...keys, ...includeFlags(world), ...words(shared), ...positionFlags],
+    plainOptions: [...unused, ...includeFlags(world), ...words(shared), ...positionFlags],
+    keyOptions: keys,
     ...(dependencies ? { dependencies } : {}),
     prefixMaps: prefixMapsOf(options),
-    ...(saving ? { keepPreprocessed: savedName(invocation, world, input, '.i')! } : {}),
-    ...(saving && world.family === 'clang' ? { keepAlso: keptByClang(invocation, world, input) } : {}),
+    ...(saving ? { keepPreprocessed: savedName(saving, invocation, world, input, '.i') } : {}),
+    ...(saving && world.family === 'clang'
+      ? { keepAlso: keptByClang(saving, invocation, world, input) }
+      : {}),
   };
 }
+
+const frontEndWord = (t: Option | undefined): string => (t?.words[0] === '-Xclang' ? (t.value ?? '') : '');
+
+/** Without what `-Xclang` says of headers, with CMake precompiled ones, and of dependencies: that is done. */
+const withoutClangIncludes = (options: readonly Option[]): Option[] => {
+  const done = (t: Option | undefined): boolean =>
+    /^-(?:include|include-pch|dependency-file|MT|header-include-file)$/.test(frontEndWord(t));
+  return options.filter((t, i) => !done(t) && !done(options[i - 1]));
+};
+
+/** Words of clang's front end that make it do something else than compile. */
+const otherAction = /^-(?:ast-|dump-|print-|verify|analyze$|plugin$|rewrite-|emit-(?!pch|llvm|obj))/;
 
 /** As gcc and clang read them: the first equals sign separates. */
 function prefixMapsOf(options: readonly Option[]): [old: string, replacement: string][] {
@@ -262,6 +322,19 @@ function prefixMapsOf(options: readonly Option[]): [old: string, replacement: st
     const map = /^-f(?:file|debug)-prefix-map=([^=]*)=(.*)$/s.exec(t.words[0] ?? '');
     return map ? [[map[1]!, map[2]!] as [string, string]] : [];
   });
+}
+
+/** Makes clang name files as if it went on to link: here it is told to write an object, and would put them beside that. */
+function namesAtLink(options: readonly Option[], input: Input): string[] {
+  const file = `${stemOf(input.path)}.dwo`;
+  const words = options.flatMap((t) => {
+    if (t.words[0] === '-gsplit-dwarf') return ['-split-dwarf-file', file, '-split-dwarf-output', file];
+    const record = /^-fsave-optimization-record(?:=(.*))?$/.exec(t.words[0]!);
+    if (record) return ['-opt-record-file', `${stemOf(input.path)}.opt.${record[1] ?? 'yaml'}`];
+    const coverage = /^(?:--?coverage|-ftest-coverage|-fprofile-arcs)$/.test(t.words[0]!);
+    return coverage ? ['-coverage-notes-file', '', '-coverage-data-file', ''] : [];
+  });
+  return words.flatMap((word) => ['-Xclang', word]);
 }
 
 const savingOf = (invocation: Invocation): Option | undefined =>
@@ -283,9 +356,13 @@ const outputFile = ({ output }: Invocation): string | undefined =>
   output === '-' || output === '/dev/null' ? undefined : output;
 
 /** The name of a file that `-save-temps` keeps. clang names them after the input, `=obj` puts them beside the output. */
-function savedName(invocation: Invocation, world: World, input: Input, suffix: string): string | undefined {
-  const saving = savingOf(invocation);
-  if (!saving) return undefined;
+function savedName(
+  saving: Option,
+  invocation: Invocation,
+  world: World,
+  input: Input,
+  suffix: string,
+): string {
   if (world.family === 'gcc') return auxiliaryStem(invocation, input) + suffix;
   const beside = saving.words[0]!.endsWith('=obj') ? outputFile(invocation) : undefined;
   return join(dirname(beside ?? ''), stemOf(input.path) + suffix);
@@ -293,13 +370,15 @@ function savedName(invocation: Invocation, world: World, input: Input, suffix: s
 
 /** clang keeps the bitcode as well, and the assembly if that is not what was asked for. */
 function keptByClang(
+  saving: Option,
   invocation: Invocation,
   world: World,
   input: Input,
 ): NonNullable<CompileStep['keepAlso']> {
-  const file = (suffix: string): string => savedName(invocation, world, input, suffix)!;
+  const file = (suffix: string): string => savedName(saving, invocation, world, input, suffix);
   const bitcode = { words: ['-c', '-emit-llvm'], file: file('.bc') };
-  return invocation.mode === 'assemble' ? [bitcode] : [bitcode, { words: ['-S'], file: file('.s') }];
+  const assembly = invocation.mode !== 'assemble' && !usesLto(invocation);
+  return assembly ? [bitcode, { words: ['-S'], file: file('.s') }] : [bitcode];
 }
 
 /** Makes gcc name the files beside the object as if it compiled the source itself (gcc 11 and later). */

@@ -33,6 +33,8 @@ export interface CompileStep {
   readonly compileOptions: readonly string[];
   /** Options to compile the source as the user wrote it: for diagnostics, and when the rewritten text does not compile. */
   readonly plainOptions: readonly string[];
+  /** What kitsune.h wants to know of the unit, for an object made with `plainOptions`. */
+  readonly keyOptions: readonly string[];
   readonly dependencies?: DependencyOutput;
   /** `-ffile-prefix-map`, `-fdebug-prefix-map`: what paths shall be called, in order. */
   readonly prefixMaps: readonly (readonly [old: string, replacement: string])[];
@@ -42,10 +44,20 @@ export interface CompileStep {
   readonly keepAlso?: readonly { readonly words: readonly string[]; readonly file: string }[];
 }
 
+/** Precompile a header; with gcc its text is kept in it, for units that are compiled where only that is found. */
+export interface PrecompileStep {
+  readonly kind: 'precompile';
+  readonly words: readonly string[];
+  /** The precompiled header of gcc, and the words that preprocess the header's text. */
+  readonly kept?: { readonly output: string; readonly textWords: readonly string[] };
+}
+
 /** Run the compiler on an input that is none of kcc's business. */
 export interface RunStep {
   readonly kind: 'run';
   readonly words: readonly Word[];
+  /** Run for what it writes on the way: what it says, and whether it is content, later steps tell. */
+  readonly quiet?: true;
 }
 
 export interface LinkStep {
@@ -58,6 +70,8 @@ export interface LinkStep {
   /** Objects and archives of the command line: those not compiled by kcc are listed. */
   readonly objects: readonly string[];
   readonly direct: boolean;
+  /** kcc's own assembly must not be left to the link, whose options make the compiler keep or describe it: these go with it. */
+  readonly assembleWith?: readonly string[];
 }
 
 /** Run the compiler on the user's own words and be done. */
@@ -67,7 +81,7 @@ export interface ForwardStep {
   readonly reason: string;
 }
 
-export type Step = CompileStep | RunStep | LinkStep | ForwardStep;
+export type Step = CompileStep | PrecompileStep | RunStep | LinkStep | ForwardStep;
 
 export interface Plan {
   readonly steps: readonly Step[];
@@ -91,6 +105,8 @@ export const positionFlags: readonly string[] = ['-fPIC', '-fno-semantic-interpo
 
 /** A C file: what kcc rewrites. */
 export const isC = (input: Input): boolean => input.language === 'c' || input.language === 'cpp-output';
+
+export const isHeader = (input: Input): boolean => input.language?.endsWith('-header') === true;
 
 export const optionsOf = (invocation: Invocation): Option[] =>
   invocation.tokens.filter((t): t is Option => t.kind === 'option');

@@ -1,9 +1,10 @@
 /** Reads an `.xf` file and the ready-made ones it takes in with `use`. */
 
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Diagnostic, KitsuneError } from '../support/errors.js';
+import { readWholeFile, reasonOf } from '../support/files.js';
 import { unknownUse, unreadableXf } from '../support/transformer-errors.js';
 import { parseXf } from './parser.js';
 import type { Use, XfFile } from './syntax.js';
@@ -36,9 +37,9 @@ export function loadXf(path: string): LoadedXf {
     seen.add(identity);
     let text: string;
     try {
-      text = readFileSync(file, 'utf8');
+      text = readWholeFile(file).toString();
     } catch (e) {
-      errors.push(unreadableXf(file, (e as NodeJS.ErrnoException).code ?? String(e), use?.location));
+      errors.push(unreadableXf(file, reasonOf(e), use?.location));
       return;
     }
     let parsed: XfFile;

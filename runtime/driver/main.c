@@ -133,6 +133,12 @@ static void *require(void *handle, const char *name, const char *path) {
     return symbol;
 }
 
+/* kcc gives the address too, as the name may be hidden. */
+static void *require_main(void *handle, const char *path) {
+    void **given = dlsym(handle, KT_MAIN_NAME);
+    return given ? *given : require(handle, "main", path);
+}
+
 static void set_names(const struct driver_options *options) {
     prctl(PR_SET_NAME, driver_state->program);
     if (options->argc > 0) {
@@ -235,7 +241,7 @@ int main(int argc, char **argv) {
     void *handle = load(options.version_path, v->path);
     kt_init_fn init = (kt_init_fn)require(handle, KT_INIT_NAME, v->path);
     int (*program_main)(int, char **, char **) =
-        (int (*)(int, char **, char **))require(handle, "main", v->path);
+        (int (*)(int, char **, char **))require_main(handle, v->path);
     if (updatable) {
         v->size = sizeof *v;
         v->handle = handle;

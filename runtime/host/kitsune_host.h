@@ -427,6 +427,8 @@ struct kt_host {
  */
 typedef int (*kt_init_fn)(const struct kt_host *host, struct kt_version *version);
 #define KT_INIT_NAME "kitsune_init_inplace"
+/* A pointer to main, in versions that kcc links. */
+#define KT_MAIN_NAME "kt_main"
 /* Exported by the driver, for code that runs before kitsune_init_inplace(): constructors. */
 #define KT_DRIVER_HOST_NAME "kt_driver_host"
 

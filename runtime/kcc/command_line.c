@@ -21,6 +21,7 @@ enum effect {
     FORWARD,
     OUTPUT,
     LANGUAGE,
+    BITCODE,
     EFFECTS
 };
 
@@ -120,9 +121,9 @@ static bool ends_with(const char *text, const char *end) {
 
 struct reading {
     bool effects[EFFECTS];
-    bool missing_input, anonymous_input, unknown_language, header, emits_llvm, c_input, c_file;
+    bool missing_input, anonymous_input, unknown_language, c_text, c_file;
     const char *output;
-    int inputs, compiled;
+    int inputs, compiled, headers;
 };
 
 static void read_input(struct reading *r, const char *path, const char *language) {
@@ -134,9 +135,9 @@ static void read_input(struct reading *r, const char *path, const char *language
         return;
     r->compiled++;
     r->unknown_language |= !is_language(language);
-    r->header |= ends_with(language, "-header");
+    r->headers += ends_with(language, "-header");
     bool c = !strcmp(language, "c") || !strcmp(language, "cpp-output");
-    r->c_input |= c;
+    r->c_text |= c || !strcmp(language, "c-header");
     r->c_file |= c && there;
 }
 
@@ -149,7 +150,6 @@ static void read_words(struct reading *r, int count, char *const *words) {
             read_input(r, word, given_language ? given_language : language_of_suffix(word));
             continue;
         }
-        r->emits_llvm |= !strcmp(word, "-emit-llvm");
         const struct option *o = find_option(word, &whole);
         if (!o)
             continue;
@@ -172,12 +172,14 @@ static bool only_the_compiler_can_tell(const struct reading *r, bool linking) {
     bool others = r->c_file && (r->effects[ASSEMBLY_ONLY] || r->effects[COMPILE_ONLY]) &&
                   !r->effects[DEPEND_ONLY] && !r->effects[PREPROCESS_ONLY] &&
                   !r->effects[SYNTAX_ONLY];
-    if ((r->missing_input || r->unknown_language || r->header) && !others)
+    if ((r->missing_input || r->unknown_language) && !others)
         return true;
     if (r->effects[OUTPUT] && (!r->output || !*r->output))
         return true;
+    if (linking && r->headers && (r->headers < r->inputs || (r->effects[OUTPUT] && r->inputs > 1)))
+        return true;
     if (linking)
-        return r->emits_llvm;
+        return r->effects[BITCODE];
     return r->compiled == 0 || (r->effects[OUTPUT] && r->compiled > 1);
 }
 
@@ -198,6 +200,6 @@ enum kcc_task kcc_task_of(int count, char *const *words) {
     if (only_the_compiler_can_tell(&r, linking))
         return KCC_AS_GIVEN;
     if (r.effects[DEPEND_ONLY] || r.effects[PREPROCESS_ONLY])
-        return r.c_input ? KCC_PREPROCESS : KCC_AS_GIVEN;
+        return r.c_text ? KCC_PREPROCESS : KCC_AS_GIVEN;
     return r.effects[SYNTAX_ONLY] ? KCC_CHECK : KCC_REWRITE;
 }

@@ -91,7 +91,9 @@ void kcc_append_file(const char *path, const unsigned char *bytes, size_t size) 
 
 int kcc_file_kind(const char *path) {
     struct stat st;
-    return stat(path, &st) ? 0 : S_ISREG(st.st_mode) ? 1 : 2;
+    if (stat(path, &st))
+        return lstat(path, &st) ? 0 : 2;
+    return S_ISREG(st.st_mode) ? 1 : 2;
 }
 
 static struct {

@@ -126,7 +126,9 @@ static bool find_include(const struct kcc_package *package, char *include) {
 /* Becomes the compiler if the work is the compiler's alone. Returns if it isn't. */
 static void forward(const struct kcc_package *package, const struct kcc_call *call) {
     char include[PATH_MAX];
-    char *headers[] = {(char *)"-idirafter", include, NULL};
+    /* As objects are compiled (lib/wrapper/steps.ts): a precompiled header is only for those. */
+    char *checked[] = {(char *)"-fPIC", (char *)"-fno-semantic-interposition", (char *)"-idirafter",
+                       include, NULL};
     char *known[] = {(char *)"-D__KITSUNE_KCC__=1", (char *)"-idirafter", include, NULL};
     char *none[] = {NULL}, **extra = none;
     const char *log = getenv("KCC_LOG"), *off = getenv("KCC_OFF");
@@ -142,7 +144,7 @@ static void forward(const struct kcc_package *package, const struct kcc_call *ca
     if (task == KCC_REWRITE || (task != KCC_AS_GIVEN && !find_include(package, include)))
         return;
     if (task != KCC_AS_GIVEN)
-        extra = task == KCC_PREPROCESS ? known : headers;
+        extra = task == KCC_PREPROCESS ? known : checked;
     char **words = compiler_words(call, extra);
     if (words)
         execvp(words[0], words);

@@ -109,7 +109,9 @@ int kitsune_init_inplace(const struct kt_host *host, struct kt_version *version)
     version->on_fork_child = kt_on_fork_child;
     version->start = run_as_successor;
     version->on_exit = on_exit_begins;
-    version->main = (int (*)(int, char **, char **))dlsym(version->handle, "main");
+    void **given = dlsym(version->handle, KT_MAIN_NAME);
+    version->main =
+        (int (*)(int, char **, char **))(given ? *given : dlsym(version->handle, "main"));
     kt_describe_image(version);
     int error = kt_exports_prepare(version);
     if (!error && version->generation == 0)

@@ -40,7 +40,7 @@ int kt_verify_is_version(struct kt_elf *elf, struct kt_failure *failure) {
         return kt_fail(failure, KT_NOT_A_VERSION, elf->name, "kt_version_abi");
     if (*value != KT_HOST_ABI)
         return kt_fail(failure, KT_HOST_ABI_MISMATCH, elf->name, KT_HOST_ABI);
-    if (!kt_elf_dynamic_symbol(elf, "main"))
+    if (!kt_elf_dynamic_symbol(elf, KT_MAIN_NAME) && !kt_elf_dynamic_symbol(elf, "main"))
         return kt_fail(failure, KT_NO_MAIN, elf->name);
     return 0;
 }

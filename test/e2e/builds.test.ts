@@ -227,6 +227,12 @@ builds('kitsune.mk: a Makefile, with gcc and with kcc', async () => {
   await make('clean');
   await make(`CC=${tools.kcc}`);
   await updateLive(join(cwd, 'tally-1'), join(cwd, 'tally-2'));
+
+  // Options that hide the names by which a version is known.
+  await make('clean');
+  const hiding = ['CFLAGS=-O2 -flto -fvisibility=hidden', 'LDFLAGS=-O2 -flto -Wl,--exclude-libs,ALL'];
+  await make(`CC=${tools.kcc}`, ...hiding);
+  await updateLive(join(cwd, 'tally-1'), join(cwd, 'tally-2'));
 });
 
 testUnless(builds, noPkgConfig, 'pkg-config: versions linked by gcc, and a program that no kcc has seen', async () => {

@@ -43,6 +43,28 @@ test('an old-style definition without declared types and an implicit int are rea
   assert.equal(codes(unit), []);
 });
 
+test('globals without any type are int, as in C89', () => {
+  const unit = parse(
+    'x; y = 3; *p; a[2], b, *q = &x; (in); (*fp)(); f(); const k = 1; volatile v; static s, *sp; g() { sp = &s; return x; }',
+  );
+  assert.equal(variables(unit), [
+    'x: int',
+    'y: int',
+    'p: pointer to int',
+    'a: array [2] of int',
+    'b: int',
+    'q: pointer to int',
+    'in: int',
+    'fp: pointer to function (, ...) returning int',
+    'k: int const',
+    'v: int',
+    'a.c/s: int',
+    'a.c/sp: pointer to int',
+  ]);
+  assert.equal(codes(unit), []);
+  assert.equal(codes(parse('int before; unknown thing; int after;')), ['KT1101']);
+});
+
 test('storage class and type words may come in any order', () => {
   const unit = parse(
     'int typedef odd; odd o; unsigned static long int us; long f(void) { return us++; } long unsigned long x;',

@@ -1,13 +1,14 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { deflateSync, inflateSync } from 'node:zlib';
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { readElf } from '../../lib/model/elf.js';
 import type { Type, Version } from '../../lib/model/model.js';
 import { crc32, SUMMARY_SECTION } from '../../lib/model/summary-format.js';
-import { readSummary } from '../../lib/model/summary-reader.js';
+import { readSummary, splitRecords } from '../../lib/model/summary-reader.js';
 import { readUnits, readVersion, readVersions, summaryContent, writeKtt } from '../../lib/model/version.js';
 import { KitsuneError } from '../../lib/support/errors.js';
 import { compile, folder } from './build.js';
@@ -93,20 +94,20 @@ test('archives, thin ones too, are read member by member', () => {
   }
 });
 
-test('a .ktt file is the concatenation of its records and reads as the objects do', () => {
+test('a .ktt file is the concatenation of its records and reads as the objects do', async () => {
   const objects = [compile(SAMPLE).object, compile('int second;').object];
   const ktt = join(folder, 'joined.ktt');
-  assert.is(writeKtt(ktt, objects), 2);
+  assert.is(await writeKtt(ktt, objects), 2);
   const again = join(folder, 'again.ktt');
-  assert.is(writeKtt(again, [ktt]), 2);
+  assert.is(await writeKtt(again, [ktt]), 2);
   assert.equal(readFileSync(again), readFileSync(ktt));
   const strip = (v: Version): unknown => ({ ...v, name: '' });
   assert.equal(strip(readVersion(ktt)), strip(readVersions(objects, 'x')));
 });
 
-test('a truncated summary is refused at whatever byte it ends', () => {
+test('a truncated summary is refused at whatever byte it ends', async () => {
   const ktt = join(folder, 'whole.ktt');
-  writeKtt(ktt, [compile(SAMPLE).object]);
+  await writeKtt(ktt, [compile(SAMPLE).object]);
   const bytes = readFileSync(ktt);
   for (let n = 0; n < bytes.length; n += n < 64 ? 1 : 7) {
     const code = codeOf(
@@ -118,9 +119,9 @@ test('a truncated summary is refused at whatever byte it ends', () => {
   }
 });
 
-test('a summary with any byte changed is refused or reads whole, it never crashes', () => {
+test('a summary with any byte changed is refused or reads whole, it never crashes', async () => {
   const ktt = join(folder, 'flip.ktt');
-  writeKtt(ktt, [compile(SAMPLE).object]);
+  await writeKtt(ktt, [compile(SAMPLE).object]);
   const bytes = readFileSync(ktt);
   fc.assert(
     fc.property(fc.nat(bytes.length - 1), fc.integer({ min: 1, max: 255 }), (at, mask) => {
@@ -147,9 +148,62 @@ test('damaged objects are refused, they never crash the reader', () => {
   );
 });
 
-test('a summary of another format is named as such', () => {
+test('a summary with a right checksum and wrong content is refused, whatever is wrong', async () => {
+  const ktt = join(folder, 'content.ktt');
+  await writeKtt(ktt, [compile(SAMPLE).object]);
+  const records = splitRecords(readFileSync(ktt), ktt).map((r) => Buffer.from(r));
+  const unit = records.find((r) => r.toString('latin1', 0, 6) === 'KTSUMM')!;
+  const slotsAt = unit.readUInt32LE(28);
+  const json = inflateSync(unit.subarray(40, 40 + unit.readUInt32LE(16))).toString();
+  const changed = (
+    change: (types: Record<string, unknown>[], unit: Record<string, unknown[]>) => void,
+  ): string => {
+    const content = JSON.parse(json) as {
+      unit: { types: Record<string, unknown>[] } & Record<string, unknown[]>;
+    };
+    change(content.unit.types, content.unit);
+    const packed = deflateSync(JSON.stringify(content), { level: 9 });
+    assert.ok(40 + packed.length <= slotsAt);
+    unit.fill(0, 40, slotsAt).set(packed, 40);
+    unit.writeUInt32LE(packed.length, 16);
+    for (const r of records) r.writeUInt32LE(crc32(packed), r === unit ? 20 : 16);
+    writeFileSync(ktt, Buffer.concat(records));
+    return codeOf(() => readVersion(ktt));
+  };
+  const find = (types: Record<string, unknown>[], kind: string) => types.find((t) => t.kind === kind)!;
+  assert.is(
+    changed(() => {}),
+    'none',
+  );
+  assert.is(
+    changed((types) => Object.assign(find(types, 'pointer'), { to: types.indexOf(find(types, 'pointer')) })),
+    'KT2005',
+  );
+  assert.is(
+    changed((types) => delete find(types, 'struct').parameters),
+    'KT2005',
+  );
+  assert.is(
+    changed((types) => Object.assign(find(types, 'struct'), { attributes: 1 })),
+    'KT2005',
+  );
+  assert.is(
+    changed((types) => Object.assign(find(types, 'struct'), { origin: null })),
+    'KT2005',
+  );
+  assert.is(
+    changed((_types, { variables }) => Object.assign(variables![0]!, { origin: {} })),
+    'KT2005',
+  );
+  assert.is(
+    changed((_types, { functions }) => Object.assign(functions![0]!, { name: 1 })),
+    'KT2005',
+  );
+});
+
+test('a summary of another format is named as such', async () => {
   const ktt = join(folder, 'foreign.ktt');
-  writeKtt(ktt, [compile('int x;').object]);
+  await writeKtt(ktt, [compile('int x;').object]);
   const bytes = readFileSync(ktt);
   bytes.writeUInt32LE(9, 8);
   writeFileSync(ktt, bytes);

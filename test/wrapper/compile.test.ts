@@ -33,6 +33,7 @@ const sources: Sources = {
   'include.c': '#include "nowhere.h"\nint x;\n',
   'error.c': '#error "not today"\nint f(void) { return undeclared; }\n',
   'hash-warning.c': '#warning "look"\nint x;\n',
+  'pedantic.c': 'int none[0];\n#ifdef __STRICT_ANSI__\nint typeof;\n#endif\n',
   'asm.s': '.text\n.globl asmfn\nasmfn: ret\n.section .note.GNU-stack,"",@progbits\n',
   'pre.i': '# 1 "pre.c"\nint pre = 1;\n',
   'latin.c': 'char text[] = "\xe4\xf6";\nint x;\n',
@@ -80,9 +81,14 @@ const cases: readonly Case[] = [
   { args: '-c -Wall -Wextra -Werror warn.c' },
   { args: '-c -Wextra -Werror through.c' },
   { args: '-c -fdiagnostics-color=always -Wall warn.c' },
+  { args: '-c -pedantic pedantic.c' },
+  { args: '-c -ansi -w pedantic.c b.c' },
   { args: '-c -Wold-style-cast b.c' },
   { args: '-c --no-such-option b.c' },
   { args: '-c -fno-such-feature b.c' },
+  { args: '-c -fno-such-feature a.c b.c' },
+  { args: '-c -fdiagnostics-color=always -Wno-such-warning warn.c b.c' },
+  { args: '-c a.c b.c obj/.keep -lm -L. -pie' },
   { args: '-c -std=c23x b.c' },
   { args: '-c a.c -MD' },
   { args: '-c a.c -MMD -MP -MF obj/d.d -MT target -o obj/x.o' },
@@ -370,6 +376,7 @@ for (const compiler of ['gcc', 'clang']) {
         'echo before >x; chmod 600 x',
         'echo before >x; ln x t',
         'echo before >x; chmod 444 x',
+        'ln -s t x',
       ]) {
         const [expected, found] = [compiler, kcc].map((command) => {
           const directory = makeDirectory(sources);

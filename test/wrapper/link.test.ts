@@ -27,6 +27,8 @@ const sources: Sources = {
   'state.c': 'int state = 3;\nint get_state(void) { return state; }\n',
   'use-state.c': 'int get_state(void);\nint main(void) { return get_state() == 3 ? 0 : 1; }\n',
   'tls.c': '__thread int per_thread = 4;\nint get_state(void) { return per_thread - 1; }\n',
+  'answer.s':
+    '\t.text\n\t.globl get_state\nget_state:\n\tmovl $3,%eax\n\tret\n\t.section .note.GNU-stack,"",@progbits\n',
   'hello.c':
     '#include <stdio.h>\nint main(int argc, char **argv) { printf("%d %s\\n", argc, argv[argc - 1]); return 7; }\n',
 };
@@ -56,7 +58,7 @@ linked('an executable has its own entry, no interpreter, and a build-id', () => 
 for (const compiler of ['gcc', 'clang']) {
   const reason = available(compiler) ? undefined : `${compiler} is not installed`;
   linked(
-    `as ${compiler}: what -save-temps and -gsplit-dwarf leave is what the compiler leaves, by the same names`,
+    `as ${compiler}: what -save-temps, -gsplit-dwarf and --coverage leave is what the compiler leaves, by the same names`,
     () => {
       for (const words of [
         '-save-temps hello.c',
@@ -65,7 +67,10 @@ for (const compiler of ['gcc', 'clang']) {
         '-save-temps=cwd state.c use-state.c -o obj/prog',
         '-save-temps=obj state.c use-state.c -o obj/prog',
         '-save-temps=obj hello.c -o obj/hello',
-        ...(compiler === 'gcc' ? ['-g -gsplit-dwarf state.c use-state.c -o obj/prog'] : []),
+        '-save-temps=obj use-state.c answer.s -o obj/hello',
+        '-flto -O2 -save-temps state.c use-state.c -o prog',
+        '-g -gsplit-dwarf state.c use-state.c -o obj/prog',
+        '--coverage state.c use-state.c -o obj/prog',
       ]) {
         const both = compare({ ...sources, 'obj/.keep': '' }, words.split(' '), compiler);
         assert.is(both.kcc.stderr, both.real.stderr, words);
@@ -75,6 +80,51 @@ for (const compiler of ['gcc', 'clang']) {
     reason,
   );
 }
+
+for (const compiler of ['gcc', 'clang']) {
+  const reason = available(compiler) ? undefined : `${compiler} is not installed`;
+  for (const [words, why] of [
+    ['-Wl,--version-script=names.map', 'names in a version script stay those of the executable'],
+    ['-Wl,--version-script,names.map,-z,now', 'the same in two words'],
+    ['-Xlinker --version-script -Xlinker names.map', 'the same in two options'],
+    ['-Wl,-pie,--exclude-libs,ALL', 'names of archives stay to be found'],
+    ['-Wl,@words.txt', 'words for the linker from a file'],
+    ['-nodefaultlibs -lc', 'libraries of the user’s own choice'],
+    ['-Wl,-z,now -Xlinker -z -Xlinker relro -Wl,--as-needed', 'what concerns no version is handed over'],
+  ] as const) {
+    linked(
+      `${compiler} ${words}: ${why}`,
+      () => {
+        const directory = makeDirectory({
+          ...sources,
+          'names.map': 'V1 { global: get_state; local: *; };\n',
+          'words.txt': '--version-script=names.map "-Map=m,1.map"\n-pie',
+        });
+        const environment = { KCC_CC: compiler };
+        const built = call(kcc, [...words.split(' '), 'state.c', 'use-state.c', '-o', 'prog'], directory, {
+          environment,
+        });
+        assert.equal(built, { status: 0, stdout: '', stderr: '' });
+        assert.equal(call('./prog', [], directory), { status: 0, stdout: '', stderr: '' });
+        assert.is(existsSync(join(directory, 'm,1.map')), words.includes('@'));
+      },
+      reason,
+    );
+  }
+}
+
+linked('what a library lacks is an error in an executable, unless the user says otherwise', () => {
+  const directory = makeDirectory({
+    'lib.c': 'void later(void);\nvoid lib(void) { later(); }\n',
+    'main.c': 'void lib(void);\nint main(int n, char **v) { (void)v; if (n > 9) lib(); return 0; }\n',
+  });
+  assert.is(call(kcc, ['-shared', 'lib.c', '-o', 'lib.so'], directory).status, 0);
+  const words = ['main.c', './lib.so', '-o', 'prog'];
+  const refused = call(kcc, words, directory);
+  assert.is(refused.status, 1);
+  assert.match(refused.stderr, "undefined reference to `later'");
+  assert.is(call(kcc, [...words, '-Wl,--allow-shlib-undefined'], directory).status, 0);
+});
 
 linked('a program gets its arguments and its exit status goes back', () => {
   const directory = makeDirectory(sources);
@@ -156,6 +206,7 @@ for (const options of [
   '-Wl,-z,relro,-pie',
   '-Xlinker -pie',
   '-fvisibility=hidden',
+  '-fvisibility=hidden -flto -O2',
   '-pthread',
 ]) {
   linked(`a program compiled and linked with ${options} runs`, () => {

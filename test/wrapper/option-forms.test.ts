@@ -18,6 +18,7 @@ const sources: Sources = {
   'pre.i': '# 1 "pre.c"\nint pre = 1;\n',
   'asm.s': '.text\n.globl asmfn\nasmfn: ret\n.section .note.GNU-stack,"",@progbits\n',
   'cpp.S': '#define NAME cppfn\n.text\n.globl NAME\nNAME: ret\n.section .note.GNU-stack,"",@progbits\n',
+  'words.cfg': '-DWANTED=4\n',
   'text.txt': 'int from_text = 2;\n',
   'obj/.keep': '',
 };
@@ -90,11 +91,28 @@ const cases: readonly Case[] = [
   { args: '-r b.c asm.s -o both.o', links: true },
 ];
 
+/** What only clang has. */
+const casesOfClang: readonly Case[] = [
+  { args: '-emit-llvm -c b.c' },
+  { args: '-emit-llvm -S a.c b.c -Iinc -MMD' },
+  { args: '-emit-llvm -flto -c b.c' },
+  { args: '-emit-llvm main.c b.c' },
+  { args: '-ftime-trace -c b.c -o obj/b.o' },
+  { args: '-MJ obj/commands -c b.c -o obj/b.o' },
+  { args: '-save-stats=obj -c b.c -o obj/b.o' },
+  { args: '-ccc-print-phases main.c b.c' },
+  { args: '-Xclang -ast-print -c b.c' },
+  { args: '-Xclang -verify -c wants.c' },
+  { args: '-Xclang -dependency-file -Xclang obj/x.d -Xclang -MT -Xclang target -c b.c' },
+  { args: '--config ./words.cfg -c wants.c' },
+  { args: '-O2 -fsave-optimization-record main.c a.c -Iinc -o obj/prog', links: true },
+];
+
 /** The compilers' own names for temporary files differ from run to run. */
 const steady = (text: string): string => text.replace(/\/tmp\/\w[\w.-]*/g, '/tmp/X');
 
 for (const compiler of ['gcc', 'clang']) {
-  for (const { args, input, links } of cases) {
+  for (const { args, input, links } of [...cases, ...(compiler === 'clang' ? casesOfClang : [])]) {
     const reason = available(compiler) ? (links ? noRuntime : undefined) : `${compiler} is not installed`;
     testUnless(test, reason, `as ${compiler}: ${args}`, () => {
       const options: CallOptions = input === undefined ? {} : { input };
@@ -108,5 +126,29 @@ for (const compiler of ['gcc', 'clang']) {
     });
   }
 }
+
+const noClang = available('clang') ? undefined : 'clang is not installed';
+
+testUnless(
+  test,
+  noClang,
+  'clang describes the command that the user gave, and coverage of the source itself',
+  () => {
+    const words = [
+      '-MJ',
+      'commands',
+      '-fprofile-instr-generate',
+      '-fcoverage-mapping',
+      '-c',
+      'b.c',
+      '-o',
+      'obj/b.o',
+    ];
+    const { kcc } = compare(sources, words, 'clang');
+    assert.match(textOf(kcc.directory, 'commands') ?? '', /"file": "b.c", "output": "obj\/b.o", "arguments"/);
+    assert.match(kcc.stderr, /^b.c: warning KT1015: /);
+    assert.match(textOf(kcc.directory, 'obj/b.o') ?? '', /__llvm_covmap/);
+  },
+);
 
 test.run();
