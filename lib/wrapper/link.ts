@@ -10,6 +10,7 @@ import type { Installation } from './installation.js';
 import { appendLog } from './log.js';
 import { finishObjectFile, originOf } from './object-files.js';
 import type { LinkStep } from './steps.js';
+import { compilerKey } from './target.js';
 
 export interface LinkContext extends CompilerContext {
   readonly installation: Installation;
@@ -71,15 +72,38 @@ export function explainFailure(stderr: string): Diagnostic[] {
   return [...found.values()];
 }
 
-/** The path of the driver becomes a string of the version: its entry looks there first, unless $KITSUNE_DRIVER names another. */
+/** Objects that name a driver, by what made them: small, and the same in all links of a build. */
+const driverObjects = new Map<string, Buffer>();
+const mostDriverObjects = 64;
+
+/**
+ * The path of the driver becomes a string of the version: its entry looks there first, unless $KITSUNE_DRIVER names another. It is
+ * assembled apart from the link, whose options may make the compiler keep or describe what it assembles.
+ */
 async function driverPath({ assembleWith }: LinkStep, context: LinkContext): Promise<string[]> {
-  const file = await context.temporaries.path('driver-path.s');
-  await context.caller.write(file, driverPathAssembly(context.installation.driver));
-  const words = ['-x', 'assembler', file];
-  if (!assembleWith) return [...words, '-x', 'none'];
-  const object = await context.temporaries.path('driver-path.o');
-  const { status } = await runCompiler(context, [...assembleWith, ...words, '-c', '-o', object]);
-  return status === 0 ? [object] : [];
+  const { caller, temporaries, installation } = context;
+  const object = await temporaries.path('driver-path.o');
+  const key = compilerKey(context, [...assembleWith, installation.driver]);
+  const known = driverObjects.get(key);
+  if (known) {
+    await caller.write(object, known);
+    return [object];
+  }
+  const file = await temporaries.path('driver-path.s');
+  await caller.write(file, driverPathAssembly(installation.driver));
+  const { status } = await runCompiler(context, [
+    ...assembleWith,
+    '-x',
+    'assembler',
+    file,
+    '-c',
+    '-o',
+    object,
+  ]);
+  if (status !== 0) return [];
+  if (driverObjects.size >= mostDriverObjects) driverObjects.clear();
+  driverObjects.set(key, await caller.read(object));
+  return [object];
 }
 
 /** Assembly that defines `kt_driver_path` and asks for `main`, for any target of GNU as and clang. */

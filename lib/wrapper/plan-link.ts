@@ -125,12 +125,11 @@ export function planLink(
     if (effects.has('sanitize')) words.push('-lc');
     words.push(installation.library);
   }
-  const keeping = optionsOf(invocation).some((t) => keepsMore(t) || describesByPath(t, world));
   return {
     step: {
       kind: 'link',
       form: version ? 'version' : 'plain',
-      ...(keeping ? { assembleWith: assemblerWords(invocation) } : {}),
+      assembleWith: assemblerWords(invocation),
       output,
       words,
       objects: effects.has('relocatable') ? [] : objects,
@@ -139,14 +138,6 @@ export function planLink(
     ...(plainBecause === undefined ? {} : { warning: plainLink(output, plainBecause) }),
   };
 }
-
-/** Makes the compiler leave files of what it compiles or assembles on the way to the link. */
-const keepsMore = (option: Option): boolean =>
-  option.spec?.effect === 'save-temps' || option.words[0] === '-gsplit-dwarf';
-
-/** clang describes assembly by the path that it finds it at: for that of kcc, a temporary one. */
-const describesByPath = (option: Option, world: World): boolean =>
-  option.spec?.effect === 'debug' && world.family === 'clang';
 
 /** What assembly needs of the options that all steps get: a target, a place to find the assembler. */
 const assemblerWords = (invocation: Invocation): string[] =>

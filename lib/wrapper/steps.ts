@@ -70,8 +70,8 @@ export interface LinkStep {
   /** Objects and archives of the command line: those not compiled by kcc are listed. */
   readonly objects: readonly string[];
   readonly direct: boolean;
-  /** kcc's own assembly must not be left to the link, whose options make the compiler keep or describe it: these go with it. */
-  readonly assembleWith?: readonly string[];
+  /** The options for assembly that kcc adds. */
+  readonly assembleWith: readonly string[];
 }
 
 /** Run the compiler on the user's own words and be done. */

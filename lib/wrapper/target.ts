@@ -6,8 +6,8 @@ import { type CompilerContext, runCompiler } from './compiler.js';
 const known = new Map<string, string>();
 const mostKnown = 256;
 
-/** What decides the answer of the compiler of that name. */
-function keyOf({ caller, compiler }: CompilerContext, options: readonly string[]): string {
+/** What decides for which target, and with which tools, the compiler of that name works. */
+export function compilerKey({ caller, compiler }: CompilerContext, options: readonly string[]): string {
   const { PATH, GCC_EXEC_PREFIX, COMPILER_PATH } = caller.environment;
   const directory = [compiler.command, ...compiler.prefix].some((w) => /^[^-/].*\/|^\.\.?\//.test(w))
     ? caller.directory
@@ -25,7 +25,7 @@ function keyOf({ caller, compiler }: CompilerContext, options: readonly string[]
 
 /** The target, `-dumpmachine`. Rejects if the compiler can't be started. */
 export async function targetOf(context: CompilerContext, options: readonly string[]): Promise<string> {
-  const key = keyOf(context, options);
+  const key = compilerKey(context, options);
   const answer = known.get(key);
   if (answer !== undefined) return answer;
   const result = await runCompiler(context, [...options, '-dumpmachine'], {
