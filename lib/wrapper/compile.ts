@@ -213,8 +213,10 @@ async function readSource(
 function say({ caller, compiler, said }: CompileContext, stderr: Buffer): void {
   const driver = `${basename([compiler.command, ...compiler.prefix].at(-1)!)}: `;
   const lines = stderr.toString('latin1').split(/(?<=\n)/);
-  // Colours are written in front of the name and behind it.
-  const again = lines.filter((line) => stripVTControlCharacters(line).startsWith(driver) && said.has(line));
+  // Colours are written in front of the name and behind it. Of optimizations clang speaks with each file.
+  const once = (line: string): boolean =>
+    stripVTControlCharacters(line).startsWith(driver) && !line.includes('[-Wignored-optimization-argument]');
+  const again = lines.filter((line) => said.has(line) && once(line));
   for (const line of lines) said.add(line);
   const kept = again.length > 0 ? lines.filter((line) => !again.includes(line)) : lines;
   caller.print(2, Buffer.from(kept.join(''), 'latin1'));

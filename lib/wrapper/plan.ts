@@ -282,18 +282,21 @@ function planCompilation(invocation: Invocation, world: World, input: Input, out
     forPreprocessor.push('-MQ', invocation.output);
   }
   const key = fileKey(input.path, invocation.kitsune.root);
-  const keys = keyFlags(key, invocation.kitsune.namespace);
+  // clang says that preprocessed text has no use for them.
+  const preprocessed = input.language === 'cpp-output';
+  const headers = preprocessed ? [] : includeFlags(world);
+  const keys = preprocessed ? [] : keyFlags(key, invocation.kitsune.namespace);
   return {
     kind: 'compile',
     source: input.path,
-    preprocessed: input.language === 'cpp-output',
+    preprocessed,
     fileKey: key,
     emits: invocation.mode === 'assemble' ? 'assembly' : 'object',
     output,
     direct: named || dumps,
-    preprocessOptions: ['-D__KITSUNE_KCC__=1', ...keys, ...includeFlags(world), ...forPreprocessor],
+    preprocessOptions: ['-D__KITSUNE_KCC__=1', ...keys, ...headers, ...forPreprocessor],
     compileOptions,
-    plainOptions: [...unused, ...includeFlags(world), ...words(shared), ...positionFlags],
+    plainOptions: [...unused, ...headers, ...words(shared), ...positionFlags],
     keyOptions: keys,
     ...(dependencies ? { dependencies } : {}),
     prefixMaps: prefixMapsOf(options),

@@ -1,6 +1,6 @@
 /** What a build system wants to know of a transformer library: what it was made of, and where it is. */
 
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { KitsuneError } from '../support/errors.js';
 import { pendingOutput, reasonOf } from '../support/files.js';
@@ -57,7 +57,9 @@ export async function writeBuildFiles(
     await write(depfile, dependencyText(files.deptarget ?? stamp ?? library, dependencies));
   if (stamp === undefined) return;
   const path = resolve(library);
-  const before = existsSync(stamp) ? readFileSync(stamp, 'utf8').trim() : '';
+  const before = statSync(stamp, { throwIfNoEntry: false })?.isFile()
+    ? readFileSync(stamp, 'utf8').trim()
+    : '';
   if (before !== path && /\.kitsune\/[0-9a-f]+\.so$/.test(before)) rmSync(before, { force: true });
   await write(stamp, `${path}\n`);
 }

@@ -93,7 +93,7 @@ export async function buildLibrary(options: LibraryOptions): Promise<readonly st
       placeholder,
       '-Wl,-z,lazy',
     ]);
-    chmodSync(pending.path, 0o755);
+    if ((await caller.kindOf(pending.path)) === 'file') chmodSync(pending.path, 0o755);
     await pending.commit();
     return readDependencies(readFileSync(dependencies, 'utf8'), new Set([source]));
   } catch (e) {

@@ -7,6 +7,7 @@ import {
   mkdtempSync,
   readdirSync,
   rmSync,
+  statSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
@@ -15,7 +16,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { call, kcc, root } from '../wrapper/kcc.js';
+import { testUnless } from '../skip.js';
+import { call, kcc, makeDirectory, noRuntime, root } from '../wrapper/kcc.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'kitsune-hostile-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
@@ -82,6 +84,23 @@ test('what can not be written is an error, and nothing is left of it', () => {
     refused('KT3204', run('xfgen', '-o', output, 'a.o', 'a.o'), `-o ${output}`);
   }
   assert.equal(run('ktt', 'join', '/dev/null', 'a.o'), { status: 0, stderr: '' });
+});
+
+testUnless(test, noRuntime, 'a stamp that is a folder, and a library that is a device', () => {
+  const other = makeDirectory({ 'main.c': 'int main(void) { return 0; }\n', 'folder/.keep': '' });
+  assert.is(call(kcc, ['main.c', '-o', 'prog'], other).status, 0);
+  const xfgen = (...words: string[]) =>
+    call(
+      process.execPath,
+      [join(root, 'bin', 'kitsune-xfgen.js'), '--shared', 'prog', 'prog', ...words],
+      other,
+    );
+  const mode = statSync('/dev/null').mode;
+  assert.equal(xfgen('-o', '/dev/null'), { status: 0, stdout: '', stderr: '' });
+  assert.is(statSync('/dev/null').mode, mode);
+  const { status, stderr } = xfgen('-o', 'x.so', '--stamp', 'folder');
+  assert.is(status, 2);
+  assert.match(stderr, /error KT3204: .*folder/);
 });
 
 for (const words of ['ktt.js show', 'ktt.js diff a.o', 'xfgen.js a.o', 'xfgen.js --report a.o']) {

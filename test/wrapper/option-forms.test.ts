@@ -101,6 +101,7 @@ const casesOfClang: readonly Case[] = [
   { args: '-MJ obj/commands -c b.c -o obj/b.o' },
   { args: '-save-stats=obj -c b.c -o obj/b.o' },
   { args: '-ccc-print-phases main.c b.c' },
+  { args: '-c -fwhole-program b.c pre.i' },
   { args: '-Xclang -ast-print -c b.c' },
   { args: '-Xclang -verify -c wants.c' },
   { args: '-Xclang -dependency-file -Xclang obj/x.d -Xclang -MT -Xclang target -c b.c' },
