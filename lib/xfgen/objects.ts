@@ -252,7 +252,9 @@ export function relationKey(r: Relation): string {
         ? `*(${r.follow.kind === 'count' ? r.follow.length : r.follow.kind})${relationKey(r.target)}`
         : `plain`;
     case 'code':
-      return `code ${r.code.rule.index} ${r.old?.key ?? ''} ${r.new.key}`;
+      return `code ${r.code.rule.index} ${r.old?.key ?? ''} ${r.new.key} ${r.parts?.key ?? ''}`;
+    case 'parts':
+      return `parts ${r.parts.key}`;
     case 'leave':
     case 'missing':
       return `${r.kind} ${r.new.key}`;

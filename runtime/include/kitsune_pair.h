@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-#define KT_PAIR_ABI 2
+#define KT_PAIR_ABI 3
 
 /* Transformer libraries find these in the new version, whatever visibility it was compiled with. */
 #pragma GCC visibility push(default)
@@ -117,6 +117,18 @@ struct kt_variable {
     uint32_t n_spans;
 };
 
+/* A variable of the old version, or a part of one, that is a part of another variable now. */
+struct kt_moved {
+    const char *old_key;
+    const char *new_key;
+    uint32_t old_offset;
+    uint32_t old_size;
+    uint32_t new_offset;
+    uint32_t new_size;
+    const struct kt_span *spans; /* from the start of the part */
+    uint32_t n_spans;
+};
+
 enum kt_pair_flags {
     KT_PAIR_HAS_CODE = 1u << 0, /* contains user code: in-place writes are deferred */
 };
@@ -137,6 +149,8 @@ struct kt_pair {
     const struct kt_type *const *types; /* every walked type pair */
     uint32_t n_types;
     const char *const *renamed_functions; /* old, new, old, new, ..., NULL */
+    const struct kt_moved *moved;
+    uint32_t n_moved;
 };
 
 /* The one export of a transformer library. */

@@ -313,6 +313,8 @@ const struct kt_noted_variable *kt_noted_find(const struct kt_notes *notes, cons
 struct kt_notes *kt_notes_of_this_thread(void);
 /* The old version's noted variable of the calling thread, and where its value can be read. */
 const struct kt_noted_variable *kt_noted_old(const char *func, const char *name, void **address);
+/* The new version's of the calling thread, by its key; NULL if it has not been noted. */
+const struct kt_noted_variable *kt_noted_new(const char *key);
 void kt_notes_release(struct kt_notes *notes);
 
 /* The engine's translate callback. */
