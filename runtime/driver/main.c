@@ -58,6 +58,9 @@ __attribute__((visibility("default"))) struct kt_host kt_driver_host = {
     .prescan_unprotect = prescan_unprotect,
     .prescan_await = prescan_await,
     .prescan_end = prescan_end,
+    .snapshot = snapshot_take,
+    .go_back = snapshot_go_back,
+    .snapshot_drop = snapshot_drop,
     .do_nothing = do_nothing,
 };
 
@@ -92,9 +95,7 @@ static void in_forked_child(void) {
 }
 
 static void at_exit(void) {
-    struct kt_version *v = driver_state->versions[driver_state->current];
-    if (v->on_exit)
-        v->on_exit();
+    exits_begin();
     record_remove();
 }
 

@@ -99,12 +99,16 @@ void kt_commit(void) {
     if (!kt_migration_finish(&failure) && mainupdate)
         mainupdate();
     fail(&failure);
+    /* Threads that run again can't go back. */
+    if (kt_threads_count() > 1)
+        kt_snapshot_drop();
     if (!kt_threads_relaunch(&failure) && !kt_migration_finish(&failure))
         kt_migration_audit(&failure, &outcome.audit);
     fail(&failure);
     kt_enter_phase(KT_FAULT_COMMIT);
     redirect_signals(&failure, true);
     fail(&failure);
+    kt_snapshot_drop();
 
     outcome.migrated_ns = kt_now_ns();
     outcome.stats = *kt_engine_stats();
