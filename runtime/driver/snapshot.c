@@ -34,6 +34,8 @@
 
 #include "driver.h"
 
+enum { AGAIN_NS = 5000000, PATIENCE_NS = 1000000000 };
+
 /* LIVE_BYTES: more than the frames of a thread that waits in the driver take. */
 enum {
     LIVE_BYTES = 2048,
@@ -57,7 +59,6 @@ struct range {
 /* What both processes see. */
 struct channel {
     uint32_t request; /* 1: copy; 0: done. A futex */
-    uint32_t late;    /* the time limit has passed */
     uintptr_t address;
     size_t size;
     char data[CHUNK] __attribute__((aligned(PAGE)));
@@ -68,9 +69,11 @@ static struct snapshot {
     ucontext_t context, way;
     pid_t owner, tid;
     volatile pid_t keeper; /* 0: there is no snapshot */
+    pid_t latest_keeper;   /* whose signal says that the time limit has passed */
     volatile int gone_back;
     uint64_t threads_created, until_ns;
     int32_t waker_tid;
+    int n_threads, threads[MOST_RANGES];
     uintptr_t end_of_heap;
     struct channel *channel;
     struct sigaction actions[_NSIG];
@@ -82,7 +85,9 @@ static struct snapshot {
     char line[PAGE], buffer[16 * PAGE], page[PAGE];
     struct kt_extent live[MOST_LIVE];
     int n_live;
-    struct range now[MOST_RANGES], before[MOST_RANGES];
+    /* The keeper lacks what is not to be inherited (MADV_DONTFORK). */
+    struct range had[MOST_RANGES], now[MOST_RANGES], before[MOST_RANGES];
+    int n_had;
 } * snapshot;
 
 static long shared_futex(uint32_t *word, int operation, uint32_t value,
@@ -110,8 +115,7 @@ static void keep(struct snapshot *s, uint64_t until_ns) {
         }
         uint64_t now = now_ns();
         if (until_ns && now >= until_ns) {
-            until_ns = 0;
-            __atomic_store_n(&c->late, 1, __ATOMIC_RELEASE);
+            until_ns = now + AGAIN_NS; /* it may be a moment at which there is no way back */
             syscall(SYS_tgkill, s->owner, s->tid, SIGABRT);
         }
         uint64_t ns = until_ns ? until_ns - now : UINT64_C(3600000000000);
@@ -223,6 +227,45 @@ static int read_ranges(struct snapshot *s, pid_t pid, struct range *list) {
     return got < 0 ? -1 : n;
 }
 
+/* getdents64(2) */
+struct entry {
+    uint64_t inode;
+    int64_t offset;
+    unsigned short length;
+    unsigned char type;
+    char name[];
+};
+
+/* Calls `visit` for each thread of the process, helpers that search memory included, until it gives
+ * false. */
+static bool each_thread(struct snapshot *s, bool (*visit)(struct snapshot *s, int tid)) {
+    int directory = open_of(s->owner, "task", O_DIRECTORY);
+    bool go_on = directory >= 0;
+    long n;
+    while (go_on && (n = syscall(SYS_getdents64, directory, s->buffer, sizeof s->buffer)) > 0)
+        for (long at = 0; go_on && at < n;) {
+            const struct entry *e = (const void *)(s->buffer + at);
+            const char *p = e->name;
+            go_on = *p == '.' || visit(s, (int)number(&p, 10));
+            at += e->length;
+        }
+    if (directory >= 0)
+        close(directory);
+    return go_on;
+}
+
+static bool note_thread(struct snapshot *s, int tid) {
+    s->threads[s->n_threads++] = tid;
+    return s->n_threads < MOST_RANGES;
+}
+
+static bool was_there(struct snapshot *s, int tid) {
+    for (int i = 0; i < s->n_threads; i++)
+        if (s->threads[i] == tid)
+            return true;
+    return false;
+}
+
 /* ---- Mappings ---- */
 
 static bool is_own(const struct snapshot *s, uintptr_t p) {
@@ -252,10 +295,9 @@ static bool pieces(const struct range *r, const struct range *list, int n, size_
     return true;
 }
 
-static bool remove_new(const struct range *r, uintptr_t lo, uintptr_t hi,
-                       const struct range *before) {
+static bool remove_new(const struct range *r, uintptr_t lo, uintptr_t hi, const struct range *had) {
     (void)r;
-    return before || is_own(snapshot, lo) || munmap((void *)lo, hi - lo) == 0;
+    return had || is_own(snapshot, lo) || munmap((void *)lo, hi - lo) == 0;
 }
 
 /* The contents come later. */
@@ -279,7 +321,7 @@ static bool put_back_mappings(struct snapshot *s, int *n_before) {
     if (n_now < 0 || n < 0)
         return false;
     for (int i = 0; i < n_now; i++)
-        if (!s->now[i].special && !pieces(&s->now[i], s->before, n, &from, remove_new))
+        if (!s->now[i].special && !pieces(&s->now[i], s->had, s->n_had, &from, remove_new))
             return false;
     from = 0;
     for (int i = 0; i < n; i++)
@@ -358,14 +400,6 @@ static bool put_back_memory(struct snapshot *s, int n) {
 }
 
 /* ---- Descriptors ---- */
-
-struct entry {
-    uint64_t inode;
-    int64_t offset;
-    unsigned short length;
-    unsigned char type;
-    char name[];
-};
 
 /* Calls `visit` for each descriptor that the process has now. */
 static void each_descriptor(struct snapshot *s, pid_t pid,
@@ -454,6 +488,20 @@ static void release_keeper(struct snapshot *s) {
     errno = saved;
 }
 
+/* All signals are blocked: what the keeper has sent meanwhile waits. */
+static void forget_signals(const struct snapshot *s) {
+    const struct timespec at_once = {0, 0};
+    siginfo_t info;
+    sigset_t one;
+    sigemptyset(&one);
+    sigaddset(&one, SIGABRT);
+    while (sigtimedwait(&one, &info, &at_once) == SIGABRT)
+        if (info.si_pid != s->latest_keeper) {
+            raise(SIGABRT);
+            return;
+        }
+}
+
 static void go_back(void) {
     struct snapshot *s = snapshot;
     int n;
@@ -470,16 +518,29 @@ static void go_back(void) {
     for (int i = 1; i < _NSIG; i++)
         sigaction(i, &s->actions[i], NULL);
     release_keeper(s);
+    forget_signals(s);
     s->gone_back = 1;
     setcontext(&s->context);
 }
 
-void snapshot_go_back(const struct kt_setback *why) {
+/* No thread runs that was not there: what it stands on would be taken away. One that has done its
+ * work may still be there for a moment. */
+static bool is_alone(struct snapshot *s, uint64_t patience_ns) {
+    const struct timespec pause = {0, 1000000};
+    for (uint64_t until = now_ns() + patience_ns;; nanosleep(&pause, NULL)) {
+        if (each_thread(s, was_there))
+            return true;
+        if (now_ns() >= until)
+            return false;
+    }
+}
+
+static void go_back_because(const struct kt_setback *why, uint64_t patience_ns) {
     struct snapshot *s = snapshot;
     sigset_t all;
     if (!s || !s->keeper || getpid() != s->owner || gettid() != s->tid ||
         s->threads_created != __atomic_load_n(&driver_state->threads_created, __ATOMIC_SEQ_CST) ||
-        s->waker_tid != driver_state->waker_tid)
+        s->waker_tid != driver_state->waker_tid || !is_alone(s, patience_ns))
         return;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
@@ -490,6 +551,10 @@ void snapshot_go_back(const struct kt_setback *why) {
     s->way.uc_link = NULL;
     makecontext(&s->way, go_back, 0);
     setcontext(&s->way);
+}
+
+void snapshot_go_back(const struct kt_setback *why) {
+    go_back_because(why, PATIENCE_NS);
 }
 
 /* Where it happened: an offset in the file, as addr2line takes it. */
@@ -509,10 +574,10 @@ static uintptr_t offset_in_version(const ucontext_t *context) {
 static void on_fatal(int signal_, siginfo_t *info, void *context) {
     struct snapshot *s = snapshot;
     struct kt_setback why = {.signal = signal_, .place = offset_in_version(context)};
-    if (signal_ == SIGABRT && s->keeper && info->si_pid == s->keeper) {
-        if (!__atomic_load_n(&s->channel->late, __ATOMIC_ACQUIRE))
-            return;
+    if (signal_ == SIGABRT && info->si_code <= 0 && info->si_pid == s->latest_keeper) {
         why.signal = 0;
+        go_back_because(&why, 0);
+        return;
     }
     snapshot_go_back(&why);
     /* Not the thread that updates, or there is no way back. */
@@ -568,7 +633,7 @@ static __attribute__((noinline)) int take(void) {
     long keeper = syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
     if (keeper == 0)
         keep(snapshot, snapshot->until_ns);
-    snapshot->keeper = keeper > 0 ? (pid_t)keeper : 0;
+    snapshot->keeper = snapshot->latest_keeper = keeper > 0 ? (pid_t)keeper : 0;
     return keeper > 0 ? 0 : -1;
 }
 
@@ -587,7 +652,13 @@ int snapshot_take(uint64_t until_ns, struct kt_setback *setback) {
     s->gone_back = 0;
     s->threads_created = __atomic_load_n(&driver_state->threads_created, __ATOMIC_SEQ_CST);
     s->waker_tid = driver_state->waker_tid;
+    s->n_threads = 0;
+    s->n_had = read_ranges(s, s->owner, s->had);
     s->end_of_heap = (uintptr_t)syscall(SYS_brk, 0);
+    if (s->n_had < 0 || !each_thread(s, note_thread)) {
+        munmap(s->channel, sizeof *s->channel);
+        return -1;
+    }
     catch_fatal(s);
     /* No handler runs in the keeper. */
     sigfillset(&all);
@@ -606,6 +677,7 @@ int snapshot_take(uint64_t until_ns, struct kt_setback *setback) {
 void snapshot_drop(void) {
     if (!snapshot || !snapshot->keeper || getpid() != snapshot->owner)
         return;
-    leave_fatal(snapshot);
+    /* In this order: a signal of the keeper's is to find the handler. */
     release_keeper(snapshot);
+    leave_fatal(snapshot);
 }
