@@ -615,6 +615,15 @@ static void leave_fatal(struct snapshot *s) {
         sigaltstack(&s->signal_stack, NULL);
 }
 
+/* Not where /proc is that of another PID namespace. */
+static bool proc_is_own(void) {
+    char link[24];
+    ssize_t n = readlink("/proc/self", link, sizeof link - 1);
+    const char *p = link;
+    link[n > 0 ? n : 0] = '\0';
+    return (pid_t)number(&p, 10) == getpid();
+}
+
 static bool make(void) {
     if (snapshot)
         return true;
@@ -639,7 +648,7 @@ static __attribute__((noinline)) int take(void) {
 
 int snapshot_take(uint64_t until_ns, struct kt_setback *setback) {
     sigset_t all, before;
-    if (driver_state->on_failure != KT_ON_FAILURE_RESUME || !make())
+    if (driver_state->on_failure != KT_ON_FAILURE_RESUME || !proc_is_own() || !make())
         return -1;
     struct snapshot *s = snapshot;
     s->channel =
