@@ -76,6 +76,12 @@ export function spansOfHolder(plan: Plan, holder: Pair | Parts): Span[] {
   return orNowhere(merge(ofFields(plan, holder, 0, 0)));
 }
 
+/** For one element of an array; `element` is absent where code makes them. */
+export function spansOfElement(plan: Plan, element: Relation | undefined, o: Node, n: Node): Span[] {
+  const spans = element === undefined ? byName(plan, o, n, 0, 0) : collect(plan, element, 0, 0);
+  return orNowhere(merge(atStart(spans, 0, 0)));
+}
+
 /** Of an object of which nothing is known to be in the new one, only the start is found there. */
 function orNowhere(spans: Span[]): Span[] {
   return spans.length > 0 ? spans : [{ old: 0, new: 0, length: 0 }];

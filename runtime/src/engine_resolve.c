@@ -137,6 +137,16 @@ enum kt_resolved kt_engine_resolve_in(const struct kt_engine *e, const struct kt
     if (place->count > 1 && type->old_size != 0) {
         element = offset / type->old_size;
         offset %= type->old_size;
+    } else if (type->tail != NULL && offset >= type->tail->old_offset) {
+        const struct kt_tail *tail = type->tail;
+        size_t old_size, new_size, at = offset - tail->old_offset, inside;
+        type->extent((const void *)place->old, &old_size, &new_size);
+        if (!translate_offset(tail->spans, tail->n_spans, at % tail->old_step, tail->new_step,
+                              &inside))
+            return KT_RESOLVED_DROPPED;
+        new_offset = tail->new_offset + at / tail->old_step * tail->new_step + inside;
+        *new_ = place->new_ + new_offset;
+        return new_offset < new_size ? KT_RESOLVED : KT_RESOLVED_DROPPED;
     } else if (type->extent != NULL && offset >= type->old_size) {
         /* Behind the fixed part: the flexible array moved with the end of the struct. */
         size_t old_size, new_size;

@@ -212,6 +212,33 @@ int check(void) { if (obj->y != 2 || start != &obj->x) return 1; if (within(insi
   { copied: ['start', 'inside', 'in_var'] },
 );
 migrates(
+  'pointers into a flexible array follow its elements, in the padding at the end of the struct as well',
+  `
+struct e { int a, b; }; struct s { int n; struct e v[] E_ARRAY(self.n); } *h; struct text { long n; char c; char v[] E_ARRAY(self.n); } *t; int *in; void *E_OPAQUE element; char *first, *last;
+void build(void) { h = malloc(sizeof *h + 50 * sizeof *h->v); h->n = 50; for (int i = 0; i < 50; i++) h->v[i].b = i; in = &h->v[30].b; element = &h->v[20];
+  t = malloc(sizeof *t + 100); t->n = 100; memset(t->v, 'v', 100); first = t->v; last = &t->v[99]; }
+`,
+  `
+struct e { int b; long pad; int a; }; struct s { char x; int n; struct e v[] E_ARRAY(self.n); } *h; struct text { long n, m; char c, d; char v[] E_ARRAY(self.n); } *t; int *in; void *E_OPAQUE element; char *first, *last;
+int check(void) { for (int i = 0; i < 50; i++) if (h->v[i].b != i || h->v[i].pad != 7) return 1; if (in != &h->v[30].b || element != &h->v[20]) return 2; return first != t->v || last != &t->v[99] || *last != 'v'; }
+`,
+  `INIT struct e.pad: { $out = 7; } INIT struct s.x: { $out = 1; } INIT struct text.m: { $out = 1; } INIT struct text.d: { $out = 1; }`,
+  { copied: ['in', 'element', 'first', 'last'] },
+);
+migrates(
+  'code makes a flexible array of any length, alone or with its struct',
+  `
+struct s { int n; int v[] E_ARRAY(self.n); } *h; struct w { int n; int v[] E_ARRAY(self.n); } *g;
+void build(void) { h = malloc(sizeof *h + 500 * sizeof *h->v); h->n = 500; for (int i = 0; i < 500; i++) h->v[i] = i; g = malloc(sizeof *g + 700 * sizeof *g->v); g->n = 700; for (int i = 0; i < 700; i++) g->v[i] = i; }
+`,
+  `
+struct s { int n, more; long v[] E_ARRAY(self.n); } *h; struct w { int more, n; long v[] E_ARRAY(self.n); } *g;
+int check(void) { for (int i = 0; i < 500; i++) if (h->v[i] != 2 * i) return 1; for (int i = 0; i < 700; i++) if (g->v[i] != 3 * i) return 2; return h->more != 1 || g->n != 700; }
+`,
+  `INIT struct s.more: { $out = 1; } struct s.v -> struct s.v: { for (int i = 0; i < $base.n; i++) $out[i] = 2 * $in[i]; }
+struct w -> struct w: { $out.n = $in.n; for (int i = 0; i < $in.n; i++) $out.v[i] = 3 * $in.v[i]; }`,
+);
+migrates(
   'rule code transforms by $xform and $gen with the same identity of objects',
   `
 struct item { int a; };
