@@ -75,6 +75,9 @@ void prescan_end(void);
 int snapshot_take(uint64_t until_ns, struct kt_setback *setback);
 void snapshot_go_back(const struct kt_setback *why);
 void snapshot_drop(void);
+/* Whether the calling thread is to leave its stack at once. In a signal handler. */
+int snapshot_wants_aside(void);
+void snapshot_stand_aside(void) __attribute__((noreturn));
 
 /* wakers.c */
 void wakers_wake(struct kt_thread *thread);

@@ -80,6 +80,8 @@ void driver_complain(int code, ...) {
 static void on_signal(int signal, siginfo_t *info, void *context) {
     (void)context;
     int saved = errno;
+    if (snapshot_wants_aside())
+        snapshot_stand_aside();
     struct kt_version *v = driver_state->versions[driver_state->current];
     if (v->on_request)
         v->on_request(signal, info);

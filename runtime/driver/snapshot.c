@@ -9,19 +9,21 @@
  * process is where snapshot_take() was called, which returns a second time.
  *
  * What goes back runs on a stack of its own, in memory that is not put back, all signals blocked,
- * and calls nothing that allocates. Threads are parked all the while: a program that has created
- * one since can't go back. Not undone is what the kernel or others hold: files, what was sent, the
- * working directory, timers.
+ * and calls nothing that allocates. Threads are parked, or stand aside on stacks of their own: a
+ * program that has created one since, or ended one, can't go back. Not undone is what the kernel or
+ * others hold: files, what was sent, the working directory, timers.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <sched.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -43,6 +45,8 @@ enum {
     PAGE = 4096,
     CHUNK = 256 * PAGE,
     STACK_BYTES = 64 << 10,
+    ASIDE_BYTES = 8 << 10,
+    MOST_ASIDE = 1024,
     MOST_RANGES = 1 << 16
 };
 
@@ -55,6 +59,8 @@ struct range {
     int protection;
     bool shared, special;
 };
+
+enum aside_state { ASIDE_NO, ASIDE_THERE, ASIDE_BACK };
 
 /* What both processes see. */
 struct channel {
@@ -83,6 +89,17 @@ static struct snapshot {
     char stack[STACK_BYTES] __attribute__((aligned(16)));
     char stack_of_signals[STACK_BYTES];
     char line[PAGE], buffer[16 * PAGE], page[PAGE];
+    struct aside {
+        struct kt_thread *thread;
+        uint32_t state; /* enum aside_state, a futex */
+        ucontext_t context;
+        char stack[ASIDE_BYTES] __attribute__((aligned(16)));
+    } aside[MOST_ASIDE];
+    int n_aside;
+    volatile uint32_t wants_aside;
+    volatile int failed_thread;
+    uintptr_t frames[MOST_ASIDE + 1]; /* in which threads wait that have not left */
+    int n_frames;
     struct kt_extent live[MOST_LIVE];
     int n_live;
     /* The keeper lacks what is not to be inherited (MADV_DONTFORK). */
@@ -337,20 +354,16 @@ static bool put_back_mappings(struct snapshot *s, int *n_before) {
 /* The frames in which other threads wait meanwhile, as far as they lie in [lo, hi): what is in them
  * belongs to what the threads' registers hold. False if there are too many. */
 static bool find_live(struct snapshot *s, uintptr_t lo, uintptr_t hi) {
-    const struct kt_thread *t = NULL;
     s->n_live = 0;
-    for (uintptr_t frame = wakers_frame();; frame = t->frames.lo) {
-        if (frame > lo && frame - LIVE_BYTES < hi) {
-            if (s->n_live == MOST_LIVE)
-                return false;
-            s->live[s->n_live++] = (struct kt_extent){frame - LIVE_BYTES, frame};
-        }
-        do
-            t = t ? t->next : driver_state->threads;
-        while (t && __atomic_load_n(&t->state, __ATOMIC_SEQ_CST) != KT_THREAD_PARKED);
-        if (!t)
-            return true;
+    for (int i = 0; i < s->n_frames; i++) {
+        uintptr_t frame = s->frames[i];
+        if (frame <= lo || frame - LIVE_BYTES >= hi)
+            continue;
+        if (s->n_live == MOST_LIVE)
+            return false;
+        s->live[s->n_live++] = (struct kt_extent){frame - LIVE_BYTES, frame};
     }
+    return true;
 }
 
 /* `before` with what is live in the page. */
@@ -475,6 +488,114 @@ static void reopen(struct snapshot *s, int fd) {
         fcntl(fd, F_SETFD, closes_on_exec(s, fd) ? FD_CLOEXEC : 0);
 }
 
+/* ---- Threads ---- */
+
+/* Threads that have left the place that they were parked at wait on stacks of their own while
+ * theirs are put back, and then go on from there. */
+
+static struct aside *own_place(void) {
+    struct snapshot *s = snapshot;
+    struct kt_thread *t = threads_self();
+    for (int i = 0; s && t && i < s->n_aside; i++)
+        if (s->aside[i].thread == t)
+            return &s->aside[i];
+    return NULL;
+}
+
+int snapshot_wants_aside(void) {
+    struct snapshot *s = snapshot;
+    if (!s || !s->wants_aside || getpid() != s->owner || gettid() == s->tid)
+        return 0;
+    const struct aside *a = own_place();
+    return a && __atomic_load_n(&a->state, __ATOMIC_SEQ_CST) == ASIDE_NO;
+}
+
+static void wait_aside(unsigned high, unsigned low) {
+    struct aside *a = (struct aside *)((uintptr_t)high << 32 | low);
+    __atomic_store_n(&a->state, ASIDE_THERE, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&a->state, __ATOMIC_SEQ_CST) == ASIDE_THERE)
+        shared_futex(&a->state, FUTEX_WAIT, ASIDE_THERE, NULL);
+    setcontext(&a->thread->parked);
+}
+
+void snapshot_stand_aside(void) {
+    struct aside *a = own_place();
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
+    getcontext(&a->context);
+    a->context.uc_stack.ss_sp = a->stack;
+    a->context.uc_stack.ss_size = sizeof a->stack;
+    a->context.uc_link = NULL;
+    makecontext(&a->context, (void (*)(void))wait_aside, 2, (unsigned)((uintptr_t)a >> 32),
+                (unsigned)(uintptr_t)a);
+    setcontext(&a->context);
+    abort();
+}
+
+/* Of all threads that are parked. */
+static bool note_parked(struct snapshot *s) {
+    s->n_aside = 0;
+    s->wants_aside = 0;
+    s->failed_thread = 0;
+    for (struct kt_thread *t = driver_state->threads; t; t = t->next) {
+        if (__atomic_load_n(&t->state, __ATOMIC_SEQ_CST) != KT_THREAD_PARKED)
+            continue;
+        if (s->n_aside == MOST_ASIDE)
+            return false;
+        t->has_left = 0;
+        s->aside[s->n_aside].state = ASIDE_NO;
+        s->aside[s->n_aside++].thread = t;
+    }
+    return true;
+}
+
+static bool is_gone(const struct kt_thread *t) {
+    uint32_t state = __atomic_load_n(&t->state, __ATOMIC_SEQ_CST);
+    return state != KT_THREAD_RUNNING && state != KT_THREAD_PARKED;
+}
+
+/* Gets all of them off their stacks; false if one is gone, or does not come. */
+static bool clear_stacks(struct snapshot *s) {
+    const struct timespec pause = {0, 500000};
+    s->n_frames = 0;
+    if (wakers_frame())
+        s->frames[s->n_frames++] = wakers_frame();
+    for (int i = 0; i < s->n_aside; i++)
+        if (is_gone(s->aside[i].thread))
+            return false;
+    s->wants_aside = 1;
+    for (int i = 0; i < s->n_aside; i++) {
+        struct aside *a = &s->aside[i];
+        struct kt_thread *t = a->thread;
+        if (!__atomic_load_n(&t->has_left, __ATOMIC_SEQ_CST)) {
+            s->frames[s->n_frames++] = t->frames.lo;
+            continue;
+        }
+        for (uint64_t until = now_ns() + PATIENCE_NS;
+             __atomic_load_n(&a->state, __ATOMIC_SEQ_CST) != ASIDE_THERE;) {
+            if (now_ns() > until || is_gone(t))
+                return false;
+            if (__atomic_load_n(&t->state, __ATOMIC_SEQ_CST) == KT_THREAD_PARKED)
+                threads_order(t, KT_ORDER_ASIDE);
+            else
+                syscall(SYS_tgkill, s->owner, t->tid, driver_state->signal);
+            nanosleep(&pause, NULL);
+        }
+    }
+    return true;
+}
+
+static void release_threads(struct snapshot *s) {
+    s->wants_aside = 0;
+    for (int i = 0; i < s->n_aside; i++) {
+        uint32_t there = ASIDE_THERE;
+        if (__atomic_compare_exchange_n(&s->aside[i].state, &there, ASIDE_BACK, false,
+                                        __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+            shared_futex(&s->aside[i].state, FUTEX_WAKE, 1, NULL);
+    }
+}
+
 /* ---- Taking it, going back, giving it up ---- */
 
 static void release_keeper(struct snapshot *s) {
@@ -519,6 +640,7 @@ static void go_back(void) {
         sigaction(i, &s->actions[i], NULL);
     release_keeper(s);
     forget_signals(s);
+    release_threads(s);
     s->gone_back = 1;
     setcontext(&s->context);
 }
@@ -542,6 +664,8 @@ static void go_back_because(const struct kt_setback *why, uint64_t patience_ns) 
         s->threads_created != __atomic_load_n(&driver_state->threads_created, __ATOMIC_SEQ_CST) ||
         s->waker_tid != driver_state->waker_tid || !is_alone(s, patience_ns))
         return;
+    if (!clear_stacks(s))
+        return;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
     s->setback = *why;
@@ -553,7 +677,19 @@ static void go_back_because(const struct kt_setback *why, uint64_t patience_ns) 
     setcontext(&s->way);
 }
 
+/* One of the threads, in the new version: the main thread is the one who goes back. */
+static void leave_it_to_main(const struct kt_setback *why) {
+    struct snapshot *s = snapshot;
+    if (!s || !s->keeper || getpid() != s->owner || gettid() == s->tid || !own_place())
+        return;
+    s->setback = *why;
+    s->failed_thread = 1;
+    syscall(SYS_tgkill, s->owner, s->tid, SIGABRT);
+    snapshot_stand_aside();
+}
+
 void snapshot_go_back(const struct kt_setback *why) {
+    leave_it_to_main(why);
     go_back_because(why, PATIENCE_NS);
 }
 
@@ -574,7 +710,9 @@ static uintptr_t offset_in_version(const ucontext_t *context) {
 static void on_fatal(int signal_, siginfo_t *info, void *context) {
     struct snapshot *s = snapshot;
     struct kt_setback why = {.signal = signal_, .place = offset_in_version(context)};
-    if (signal_ == SIGABRT && info->si_code <= 0 && info->si_pid == s->latest_keeper) {
+    if (signal_ == SIGABRT && s->failed_thread && info->si_pid == s->owner) {
+        why = s->setback;
+    } else if (signal_ == SIGABRT && info->si_code <= 0 && info->si_pid == s->latest_keeper) {
         why.signal = 0;
         go_back_because(&why, 0);
         return;
@@ -664,7 +802,7 @@ int snapshot_take(uint64_t until_ns, struct kt_setback *setback) {
     s->n_threads = 0;
     s->n_had = read_ranges(s, s->owner, s->had);
     s->end_of_heap = (uintptr_t)syscall(SYS_brk, 0);
-    if (s->n_had < 0 || !each_thread(s, note_thread)) {
+    if (s->n_had < 0 || !each_thread(s, note_thread) || !note_parked(s)) {
         munmap(s->channel, sizeof *s->channel);
         return -1;
     }

@@ -19,6 +19,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <ucontext.h>
 
 #define KT_HOST_MAGIC UINT64_C(0x31454e5553544b7f) /* "\x7fKTSUNE1" */
 #define KT_HOST_ABI 2u
@@ -209,6 +210,7 @@ enum kt_thread_order {
     KT_ORDER_RESUME,  /* return from the update point */
     KT_ORDER_RESTART, /* leave all frames, begin again with `start` and `argument` */
     KT_ORDER_END,     /* leave all frames and end */
+    KT_ORDER_ASIDE,   /* leave the stack until it has been put back */
 };
 
 /* One thread. In the driver's state, used again when it has ended. What says nothing else is
@@ -246,6 +248,10 @@ struct kt_thread {
     char *saved_copy;
     sigset_t mask; /* when parked: its own */
     sigjmp_buf restart;
+
+    /* The driver's: see snapshot.c. */
+    ucontext_t parked;
+    uint32_t has_left; /* the place that it was parked at when the snapshot was taken */
 };
 
 /*

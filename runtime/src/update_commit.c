@@ -99,9 +99,6 @@ void kt_commit(void) {
     if (!kt_migration_finish(&failure) && mainupdate)
         mainupdate();
     fail(&failure);
-    /* Threads that run again can't go back. */
-    if (kt_threads_count() > 1)
-        kt_snapshot_drop();
     if (!kt_threads_relaunch(&failure) && !kt_migration_finish(&failure))
         kt_migration_audit(&failure, &outcome.audit);
     fail(&failure);

@@ -19,6 +19,8 @@
 #include "runtime.h"
 #include "sweep.h"
 
+#define THREADS_LATER_NS UINT64_C(1000000000)
+
 enum way_back {
     WAY_BY_ITSELF, /* the phase returned a refusal; nothing was changed */
     WAY_SNAPSHOT,
@@ -101,8 +103,10 @@ int kt_phase_snapshot(struct kt_update *u) {
     const struct kt_host *host = host_with_snapshots();
     /* The limit is one for each phase. */
     uint64_t limit = h->deadline_ns > h->requested_ns ? h->deadline_ns - h->requested_ns : 0;
+    /* A thread that does not come back is told of by its name (kt_threads_relaunch()). */
+    uint64_t more = kt_is_threaded() ? THREADS_LATER_NS : 0;
     if (!host || u->strangers || !kt_may_clone() ||
-        host->snapshot(limit ? kt_now_ns() + limit : 0, &why) <= 0)
+        host->snapshot(limit ? kt_now_ns() + limit + more : 0, &why) <= 0)
         return 0;
     return cause(u, &why, (double)limit / 1e9);
 }
