@@ -5,8 +5,8 @@
  * returned or exited. The driver puts the process back to where the old version asked for the
  * snapshot, and the update is refused there like one that failed before the start. Without a
  * snapshot (--on-failure=abort, a filter of system calls, no memory for it, threads of libraries),
- * or once threads run in the new version, the old version's memory may have been written to: the
- * process reports and aborts rather than go on with state that nobody vouches for.
+ * or if the new version has created threads or ended some, the old version's memory may have been
+ * written to: the process reports and aborts rather than go on with state that nobody vouches for.
  */
 #define _GNU_SOURCE
 #include <signal.h>
