@@ -84,6 +84,7 @@ static struct snapshot {
     struct channel *channel;
     struct sigaction actions[_NSIG];
     bool caught[FATAL];
+    sigset_t unblocked; /* of those that are caught, what the program had blocked */
     stack_t signal_stack;
     struct kt_setback setback;
     char stack[STACK_BYTES] __attribute__((aligned(16)));
@@ -740,9 +741,17 @@ static void catch_fatal(struct snapshot *s) {
     sigaltstack(NULL, &s->signal_stack);
     if (s->signal_stack.ss_flags & SS_DISABLE)
         sigaltstack(&stack, NULL);
+    sigset_t mask;
+    pthread_sigmask(SIG_SETMASK, NULL, &mask);
+    sigemptyset(&s->unblocked);
+    for (int i = 0; i < FATAL; i++)
+        if (s->caught[i] && sigismember(&mask, fatal[i]))
+            sigaddset(&s->unblocked, fatal[i]);
+    pthread_sigmask(SIG_UNBLOCK, &s->unblocked, NULL);
 }
 
 static void leave_fatal(struct snapshot *s) {
+    pthread_sigmask(SIG_BLOCK, &s->unblocked, NULL);
     struct sigaction action;
     for (int i = 0; i < FATAL; i++)
         if (s->caught[i] && !sigaction(fatal[i], NULL, &action) && action.sa_sigaction == on_fatal)
@@ -811,13 +820,13 @@ int snapshot_take(uint64_t until_ns, struct kt_setback *setback) {
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
     int result = take();
-    if (result != 0)
-        leave_fatal(snapshot);
     if (result > 0)
         *setback = snapshot->setback;
     else if (result < 0)
         munmap(s->channel, sizeof *s->channel);
     sigprocmask(SIG_SETMASK, &before, NULL);
+    if (result != 0)
+        leave_fatal(snapshot);
     return result;
 }
 

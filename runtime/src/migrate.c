@@ -202,6 +202,11 @@ void kt_migration_begin(void) {
     const struct kt_version *old = kt_runtime.handover->old;
     if (choose_pair(&failure) || kt_thread_places_find(&migration.arena, &failure))
         kt_roll_back(&failure);
+    /* Without them nothing of the old version is found, and everything would be taken for new. */
+    if (!kt_symbols(kt_runtime.handover->old) || !kt_symbols(kt_runtime.self)) {
+        kt_fail(&failure, KT_NO_MEMORY, "reading the symbols of both versions");
+        kt_roll_back(&failure);
+    }
     struct kt_engine_config *config = NULL;
     if (collect_excluded())
         config = kt_arena_allocate(&migration.arena, sizeof *config);

@@ -151,6 +151,12 @@ static int serve(int argc, char **argv) {
                 continue;
             }
             printf("child %d\n", (int)child);
+        } else if (!strcmp(line, "block")) {
+            /* All signals but the one that carries requests. */
+            sigset_t all;
+            sigfillset(&all);
+            sigdelset(&all, SIGRTMAX - 3);
+            printf("%d\n", sigprocmask(SIG_SETMASK, &all, NULL));
         } else if (!strcmp(line, "literal")) {
             literal = "literal of version " TEXT(VERSION);
             printf("ok\n");
