@@ -1,6 +1,7 @@
 /** Updates that fail after the new version has started: the old one serves on, with all of its threads. */
 
 import { strict as assert } from 'node:assert';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import { buildFixtureVersion } from './fixture-run.js';
 import { footprintOf, type Program, startProgram, temporaryFolder, update } from './harness.js';
@@ -11,7 +12,7 @@ const source = 'programs/failing-threads';
 
 let versions: Promise<readonly string[]> | undefined;
 function built(): Promise<readonly string[]> {
-  versions ??= Promise.all([1, 2, 3].map((v) => buildFixtureVersion(source, folder, v)));
+  versions ??= Promise.all([1, 2, 3].map((v) => buildFixtureVersion(source, join(folder, `of ${v}`), v)));
   return versions;
 }
 
