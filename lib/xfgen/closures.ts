@@ -45,11 +45,13 @@ export function closureFinder(comparison: Comparison): Comparison['codeUse'] {
         if (p.kind === 'place') visit(p.argument);
         if (p.kind === 'in' && o === undefined)
           errors.push(formNotHere('$in', 'INIT has no old object', p.location));
-        if (
-          (p.kind === 'base' || p.kind === 'newbase' || p.kind === 'place') &&
-          !holders.some((h) => h !== undefined)
-        )
-          errors.push(formNotHere(`$${p.kind}`, 'it names no field', p.location));
+        if (p.kind === 'base' || p.kind === 'newbase' || p.kind === 'place') {
+          const sides = p.kind === 'base' ? [0] : p.kind === 'newbase' ? [1] : [0, 1];
+          if (holders.every((h) => h === undefined))
+            errors.push(formNotHere(`$${p.kind}`, 'it names no field', p.location));
+          else if (!holders.some((h, i) => h !== undefined && sides.includes(i % 2)))
+            errors.push(formNotHere(`$${p.kind}`, 'no old struct holds it', p.location));
+        }
         if (p.kind === 'type' && parseTypeName(p.side === 'old' ? oldView : newView, p.type) === undefined)
           badType(p.type, p.side, p.location);
       }

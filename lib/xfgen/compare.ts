@@ -8,11 +8,12 @@
 import type { Diagnostic } from '../support/errors.js';
 import { compareArithmetic } from './arithmetic.js';
 import { closureFinder } from './closures.js';
-import { type Fields, fieldsOfPair } from './fields.js';
+import { createFields } from './fields.js';
 import { layoutDiffers } from './hidden.js';
 import { fieldStops, needs } from './needs.js';
+import { partsFinder } from './parts.js';
 import { enumFits, isAggregate, isIncomplete, namesWithTag, skeletonOf, type Trouble } from './places.js';
-import type { CodeUse, Frame, Pair, Place, Problem, Relation, Source } from './relation.js';
+import type { CodeUse, Frame, Pair, Parts, Place, Problem, Relation, Source } from './relation.js';
 import { matchEnumerators } from './relation.js';
 import { mostSpecific, type ResolvedRule } from './rules.js';
 import type { AggregateNode, ArrayNode, EnumType, Node, PointerNode, View } from './view.js';
@@ -23,6 +24,7 @@ export interface Comparison {
   readonly rules: readonly ResolvedRule[];
   readonly zeroNewFields: boolean;
   readonly pairs: Pair[];
+  readonly parts: Parts[];
   readonly problems: Problem[];
   /** Pointers that say nothing about their target, met on the way. */
   readonly voids: { readonly place: Place; readonly parameter?: string }[];
@@ -39,7 +41,18 @@ export interface Comparison {
     place: Place,
     source?: Source,
   ): CodeUse;
-  /** Fills all pairs that were met. */
+  /**
+   * The fields in `n` that rules more specific than the one that made it (`rule`; none: it is new) speak of. `frame` says how it stands in
+   * those around it.
+   */
+  partsOf(
+    rule: ResolvedRule | undefined,
+    o: Node | undefined,
+    n: Node,
+    place: Place,
+    enter: Enter,
+  ): { readonly parts?: Parts };
+  /** Fills all pairs and parts that were met. */
   settle(): void;
 }
 
@@ -62,7 +75,7 @@ export function createComparison(
 ): Comparison {
   const pairs: Pair[] = [];
   const byKey = new Map<string, Pair>();
-  const waiting: { pair: Pair; frames: readonly Frame[] }[] = [];
+  const waiting: (() => void)[] = [];
   const problems: Problem[] = [];
   const reported = new Set<string>();
   const typeRules = rules.filter(
@@ -82,6 +95,7 @@ export function createComparison(
     rules,
     zeroNewFields: options.zeroNewFields,
     pairs,
+    parts: [],
     problems,
     voids: [],
     opaques: [],
@@ -89,9 +103,12 @@ export function createComparison(
     relate,
     missing,
     codeUse: (...args) => codeUse(...args),
+    partsOf: (...args) => partsOf(...args),
     settle,
   };
   const codeUse = closureFinder(comparison);
+  const fields = createFields(comparison);
+  const partsOf = partsFinder(comparison, fields, (fill) => waiting.push(fill));
 
   function missing(problem: Problem): Problem {
     const key = `${problem.code}|${problem.place.oldPath}|${problem.place.newPath}`;
@@ -121,7 +138,14 @@ export function createComparison(
       const holders = [o, n].map((x) => (x.kind === 'struct' || x.kind === 'union' ? x : undefined));
       const last = enter.frames[enter.frames.length - 1];
       const around = [...holders, last?.old, last?.new];
-      if (rule !== undefined) return { kind: 'code', old: o, new: n, code: codeUse(rule, o, around, place) };
+      if (rule !== undefined)
+        return {
+          kind: 'code',
+          old: o,
+          new: n,
+          code: codeUse(rule, o, around, place),
+          ...partsOf(rule, o, n, place, enter),
+        };
     }
     const problem = (trouble: Trouble): Relation => ({
       kind: 'missing',
@@ -305,19 +329,10 @@ export function createComparison(
       const to = newView.namesOf(n.id)[0] ?? '';
       return problem(needs.otherName(from, to));
     }
-    const frame: Frame = {
-      old: o,
-      new: n,
-      ...(enter.oldField === undefined ? {} : { oldField: enter.oldField }),
-      ...(enter.newField === undefined ? {} : { newField: enter.newField }),
-      ...(enter.variables === undefined ? {} : { variables: enter.variables }),
-    };
-    const all = [...enter.frames, frame];
+    const all = [...enter.frames, frameOf(o, n, enter)];
     const inline = deeperRules(all);
     const frames = inline ? all : [{ old: o, new: n }];
-    const context = inline
-      ? `@${frames.map((f) => `${f.variables?.new.key ?? f.new.key}.${f.newField ?? ''}`).join('/')}`
-      : '';
+    const context = inline ? contextOf(frames) : '';
     const key = `${o.key}|${n.key}${context}`;
     let pair = byKey.get(key);
     if (pair === undefined) {
@@ -336,7 +351,8 @@ export function createComparison(
       };
       byKey.set(key, pair);
       pairs.push(pair);
-      waiting.push({ pair, frames });
+      const made = pair;
+      waiting.push(() => fields.ofPair(made, frames));
     }
     return { kind: 'aggregate', old: o, new: n, pair };
   }
@@ -395,10 +411,22 @@ export function createComparison(
   }
 
   function settle(): void {
-    const fields: Fields = fieldsOfPair(comparison);
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift())
-      fields(next.pair, next.frames);
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) next();
   }
 
   return comparison;
+}
+
+export function frameOf(o: AggregateNode | undefined, n: AggregateNode, enter: Enter): Frame {
+  return {
+    old: o,
+    new: n,
+    ...(enter.oldField === undefined ? {} : { oldField: enter.oldField }),
+    ...(enter.newField === undefined ? {} : { newField: enter.newField }),
+    ...(enter.variables === undefined ? {} : { variables: enter.variables }),
+  };
+}
+
+export function contextOf(frames: readonly Frame[]): string {
+  return `@${frames.map((f) => `${f.variables?.new.key ?? f.new.key}.${f.newField ?? ''}`).join('/')}`;
 }

@@ -9,16 +9,35 @@ import type { FieldPlan, Frame, Pair, Place, Relation, Source } from './relation
 import { elementOf, findField, mostSpecific, type ResolvedRule } from './rules.js';
 import type { AggregateNode, Field, View } from './view.js';
 
-export type Fields = (pair: Pair, frames: readonly Frame[]) => void;
+export interface Fields {
+  ofPair(pair: Pair, frames: readonly Frame[]): void;
+  /** Rules whose new path ends in this field, each with the place of the old object. */
+  rulesFor(field: Field, frames: readonly Frame[]): { rule: ResolvedRule; source?: Source }[];
+  /** What that rule makes of the field. */
+  byRule(
+    holder: Holder,
+    field: Field,
+    rule: ResolvedRule,
+    source: Source | undefined,
+    frames: readonly Frame[],
+  ): FieldPlan;
+}
 
-export function fieldsOfPair(comparison: Comparison): Fields {
+/** The structs that hold a field by value. */
+export interface Holder {
+  readonly old?: AggregateNode;
+  readonly new: AggregateNode;
+  readonly place: Place;
+}
+
+export function createFields(comparison: Comparison): Fields {
   const { old: oldView, new: newView, rules, errors } = comparison;
   const fieldRules = rules.filter((r) => fieldStops(r.to.steps).length > 0);
   const movedRules = rules.filter(
     (r) => r.rule.kind === 'moved' && r.to.anchor.kind === 'type' && r.to.steps.length === 0,
   );
 
-  return (pair, frames) => {
+  function ofPair(pair: Pair, frames: readonly Frame[]): void {
     const oldFields = oldView.fields(pair.old);
     const oldBase = pathOf(oldView, pair.old, pair.place.oldPath);
     const newBase = pathOf(newView, pair.new, pair.place.newPath);
@@ -68,15 +87,10 @@ export function fieldsOfPair(comparison: Comparison): Fields {
         continue;
       const source = rule === undefined ? sameField(field, oldFields, taken) : c.source;
       const place = placeOf(pair, field, source, oldBase, newBase);
-      let relation: Relation;
-      if (rule?.rule.code !== undefined) {
-        relation = {
-          kind: 'code',
-          new: field.node,
-          ...(source === undefined ? {} : { old: sourceNode(source) }),
-          code: comparison.codeUse(rule, source && sourceNode(source), [pair.old, pair.new], place, source),
-        };
-      } else relation = relateField(pair, field, source, place, frames);
+      const relation =
+        rule?.rule.code !== undefined
+          ? codeRelation(pair, field, rule, source, place, frames)
+          : relateField(pair, field, source, place, frames);
       pair.fields.push({ field, relation, moved, ...(source === undefined ? {} : { source }) });
     }
     const used = new Set(
@@ -90,10 +104,52 @@ export function fieldsOfPair(comparison: Comparison): Fields {
         : !used.has(f.name),
     );
     if (pair.new.kind === 'union') pair.raw = true;
-  };
+  }
+
+  function byRule(
+    holder: Holder,
+    field: Field,
+    rule: ResolvedRule,
+    source: Source | undefined,
+    frames: readonly Frame[],
+  ): FieldPlan {
+    const oldBase = holder.old === undefined ? '' : pathOf(oldView, holder.old, holder.place.oldPath);
+    const place = placeOf(holder, field, source, oldBase, pathOf(newView, holder.new, holder.place.newPath));
+    const relation =
+      rule.rule.code !== undefined
+        ? codeRelation(holder, field, rule, source, place, frames)
+        : relateField(holder, field, source, place, frames);
+    return { field, relation, moved: [], ...(source === undefined ? {} : { source }) };
+  }
+
+  function codeRelation(
+    holder: Holder,
+    field: Field,
+    rule: ResolvedRule,
+    source: Source | undefined,
+    place: Place,
+    frames: readonly Frame[],
+  ): Relation {
+    const old = source && sourceNode(source);
+    const code = comparison.codeUse(rule, old, [holder.old, holder.new], place, source);
+    return {
+      kind: 'code',
+      new: field.node,
+      ...(old === undefined ? {} : { old }),
+      code,
+      ...comparison.partsOf(rule, old, field.node, place, enterField(field, source, frames)),
+    };
+  }
+
+  /** How the field stands in what holds it; its old object may stand elsewhere. */
+  function enterField(field: Field, source: Source | undefined, frames: readonly Frame[]): Enter {
+    return source?.kind === 'field' && source.up === 0 && source.fields.length === 1
+      ? { frames, oldField: source.fields[0] ?? '', newField: field.name }
+      : { frames, newField: field.name };
+  }
 
   function relateField(
-    pair: Pair,
+    holder: Holder,
     field: Field,
     source: Source | undefined,
     place: Place,
@@ -102,7 +158,7 @@ export function fieldsOfPair(comparison: Comparison): Fields {
     const { node } = field;
     if (field.treat === 'ignore') return { kind: 'leave', new: node, added: false };
     if (source === undefined) {
-      if (comparison.zeroNewFields || pair.new.kind === 'union')
+      if (comparison.zeroNewFields || holder.new.kind === 'union')
         return { kind: 'leave', new: node, added: true };
       const skeleton = [
         `/* new: ${place.newDeclaration}${place.newOrigin ? `  (${place.newOrigin.file}:${place.newOrigin.line})` : ''} */`,
@@ -140,7 +196,6 @@ export function fieldsOfPair(comparison: Comparison): Fields {
         problem: comparison.missing({ ...needs.otherKind(place), place, skeleton: skeletonOf(place, node) }),
       };
     }
-    const parallel = source.kind === 'field' && source.up === 0 && source.fields.length === 1;
     if (
       (field.bits !== undefined || from?.bits !== undefined) &&
       old.kind === 'base' &&
@@ -158,10 +213,7 @@ export function fieldsOfPair(comparison: Comparison): Fields {
         problem: comparison.missing({ ...needs.narrowed(place), place, skeleton: skeletonOf(place, node) }),
       };
     }
-    const enter: Enter = parallel
-      ? { frames, oldField: source.fields[0] ?? '', newField: field.name }
-      : { frames: [] };
-    return comparison.relate(old, node, place, enter);
+    return comparison.relate(old, node, place, enterField(field, source, frames));
   }
 
   /** An anonymous union whose members rules speak of one by one is done by their code. */
@@ -190,19 +242,13 @@ export function fieldsOfPair(comparison: Comparison): Fields {
       pair.fields.push({
         field: inner,
         moved,
-        relation: {
-          kind: 'code',
-          new: inner.node,
-          ...(source === undefined ? {} : { old: sourceNode(source) }),
-          code: comparison.codeUse(rule, source && sourceNode(source), [pair.old, pair.new], place, source),
-        },
+        relation: codeRelation(pair, inner, rule, source, place, frames),
         ...(source === undefined ? {} : { source }),
       });
     }
     return any;
   }
 
-  /** Rules whose new path ends in this field, each with the place of the old object. */
   function rulesFor(field: Field, frames: readonly Frame[]): { rule: ResolvedRule; source?: Source }[] {
     if (field.name === '') return [];
     const found: { rule: ResolvedRule; source?: Source }[] = [];
@@ -242,7 +288,7 @@ export function fieldsOfPair(comparison: Comparison): Fields {
     const frame = frames[i];
     if (from.anchor.kind === 'variable') {
       const variable = from.anchor.variable;
-      if (frame?.variables?.old?.key !== variable.key || names.length === 0)
+      if (frame?.variables?.old?.key !== variable.key || frame.old === undefined || names.length === 0)
         return variableSource(oldView, variable, names);
     } else if (
       from.anchor.kind !== 'type' ||
@@ -291,7 +337,7 @@ export function fieldsOfPair(comparison: Comparison): Fields {
   }
 
   function placeOf(
-    pair: Pair,
+    holder: Holder,
     field: Field,
     source: Source | undefined,
     oldBase: string,
@@ -307,7 +353,7 @@ export function fieldsOfPair(comparison: Comparison): Fields {
           : `${oldBase}.${from === undefined || from.name === '' ? shown : (source?.fields ?? []).join('.')}`;
     const bits = (f: Field): string =>
       f.member.width === undefined ? '' : ` : ${f.bits?.width ?? f.member.width}`;
-    const oldOrigin = from?.member.origin ?? (source === undefined ? pair.old.type.origin : undefined);
+    const oldOrigin = from?.member.origin ?? (source === undefined ? holder.old?.type.origin : undefined);
     return {
       oldPath,
       newPath: `${newBase}.${shown}`,
@@ -319,7 +365,7 @@ export function fieldsOfPair(comparison: Comparison): Fields {
           : declarationOf(oldView, from.type, from.name) + bits(from),
       newDeclaration: declarationOf(newView, field.type, field.name) + bits(field),
       newOrigin: field.member.origin,
-      reach: `${pair.place.reach}${pair.place.reach.endsWith('->') ? '' : '.'}${shown}`,
+      reach: `${holder.place.reach}${holder.place.reach.endsWith('->') ? '' : '.'}${shown}`,
       ...(oldOrigin === undefined ? {} : { oldOrigin }),
     };
   }
@@ -329,6 +375,8 @@ export function fieldsOfPair(comparison: Comparison): Fields {
     if (source.kind === 'variable') return oldView.variableNode(source.variable).node;
     return source.field;
   }
+
+  return { ofPair, rulesFor, byRule };
 }
 
 /** How an anonymous union is called inside plans: no C identifier. */
@@ -336,18 +384,15 @@ export function anonymousName(f: Field): string {
   return `{${f.alternatives.join(',')}}`;
 }
 
+/** The field at the end of a path, its offset counted from where the path begins. */
 export function fieldAt(view: View, start: AggregateNode, names: readonly string[]): Field | undefined {
-  let node: AggregateNode = start;
-  let field: Field | undefined;
-  for (const [k, name] of names.entries()) {
-    field = findField(view, node, name);
-    if (field === undefined) return undefined;
-    if (k < names.length - 1) {
-      if (field.node.kind !== 'struct' && field.node.kind !== 'union') return undefined;
-      node = field.node;
-    }
-  }
-  return field;
+  const [name, ...rest] = names;
+  const field = name === undefined ? undefined : findField(view, start, name);
+  if (field === undefined || rest.length === 0) return field;
+  if (field.node.kind !== 'struct' && field.node.kind !== 'union') return undefined;
+  const inner = fieldAt(view, field.node, rest);
+  if (inner?.offset === undefined || field.offset === undefined) return inner;
+  return { ...inner, offset: field.offset + inner.offset };
 }
 
 /** A variable, or a field in it, as the old object of a place elsewhere. */

@@ -12,7 +12,7 @@ import { lengthInC, speaksOfSelf } from './length.js';
 import type { Names } from './names.js';
 import type { Objects } from './objects.js';
 import type { Plan } from './plan.js';
-import type { ArrayRelation, FieldPlan, FollowRelation, Pair, Relation, Source } from './relation.js';
+import type { ArrayRelation, FieldPlan, FollowRelation, Pair, Parts, Relation, Source } from './relation.js';
 import type { RuleCode } from './rule-code.js';
 import { elementOf } from './rules.js';
 import { sizeOf } from './spans.js';
@@ -32,7 +32,7 @@ export interface Functions {
   defer: boolean;
 }
 
-/** One place to fill. `holders`: the old structs around it, innermost last, and their new ones. */
+/** One place to fill. `holders`: the old structs around it, innermost last ('' where there is none), and their new ones. */
 export interface Spot {
   readonly in: string;
   readonly out: string;
@@ -41,7 +41,12 @@ export interface Spot {
   readonly path: string;
   readonly depth: number;
   readonly bitfield?: boolean;
-  readonly pair?: Pair;
+  readonly pair?: Pair | Parts;
+}
+
+/** The old struct around a place. */
+export function holderAt(at: Spot): string | undefined {
+  return at.holders[at.holders.length - 1] || undefined;
 }
 
 /** `in->f` or `x.f` */
@@ -109,37 +114,44 @@ export function createFunctions(
     if (pair.raw && !pair.fields.some((f) => f.relation.kind === 'code'))
       return [copyBits(at.in, at.out, pair.old, pair.new)];
     const holders = [...at.holders, at.in];
-    return pair.fields.flatMap((f) => fillField(f, pair, { ...at, holders, newHolder: at.out, pair }));
+    return pair.fields.flatMap((f) => {
+      const spot = { ...at, holders, newHolder: at.out, pair };
+      const moved = pair.reshaped
+        ? f.moved.flatMap((rule) => later.code().movedCall(rule, f, pair, at.in, at.out))
+        : [];
+      return [...fillField(f, spot), ...moved];
+    });
   }
 
-  function fillField(f: FieldPlan, pair: Pair, at: Spot): string[] {
-    const holder = at.holders[at.holders.length - 1] ?? at.in;
-    const moved = pair.reshaped
-      ? f.moved.flatMap((rule) => later.code().movedCall(rule, f, pair, holder, at.out))
-      : [];
-    if (f.relation.kind === 'leave' || f.relation.kind === 'missing') return moved;
+  function fillParts(parts: Parts, at: Spot): string[] {
+    definitions.need('new', parts.new.id);
+    if (parts.old !== undefined && parts.fields.length > 0) definitions.need('old', parts.old.id);
+    const from = parts.old === undefined ? '' : at.in;
+    const spot = { ...at, holders: [...at.holders, from], newHolder: at.out, pair: parts };
+    return parts.fields.flatMap((f) => fillField(f, spot));
+  }
+
+  function fillField(f: FieldPlan, at: Spot): string[] {
+    if (f.relation.kind === 'leave' || f.relation.kind === 'missing') return [];
     if (f.field.name === '') {
       const from = f.source?.field?.offset;
       const to = f.field.offset;
-      if (from === undefined || to === undefined) return moved;
+      const holder = holderAt(at);
+      if (from === undefined || to === undefined || holder === undefined) return [];
       const size = Math.min(
         sizeOf(plan.old, f.source?.field?.node ?? f.field.node),
         sizeOf(plan.new, f.field.node),
       );
       return [
         `memcpy((char *)${addressOf(at.out)} + ${to}, (const char *)${addressOf(holder)} + ${from}, ${size});`,
-        ...moved,
       ];
     }
     const path = `${at.path}.${f.field.name}`;
     const out = member(at.out, f.field.name);
     const bitfield = f.field.bits !== undefined || f.source?.field?.bits !== undefined;
-    return [
-      ...withSource(f.source, at.holders, (source) =>
-        fill(f.relation, { ...at, in: source ?? '', out, path, bitfield, pair }),
-      ),
-      ...moved,
-    ];
+    return withSource(f.source, at.holders, (source) =>
+      fill(f.relation, { ...at, in: source ?? '', out, path, bitfield }),
+    );
   }
 
   /** Runs `make` with the lvalue of the old object. */
@@ -204,7 +216,9 @@ export function createFunctions(
       case 'aggregate':
         return fillAggregate(r, at);
       case 'code':
-        return later.code().call(r, at);
+        return [...later.code().call(r, at), ...(r.parts === undefined ? [] : fillParts(r.parts, at))];
+      case 'parts':
+        return fillParts(r.parts, at);
     }
   }
 
@@ -221,7 +235,7 @@ export function createFunctions(
   }
 
   function fillArray(r: ArrayRelation, at: Spot): string[] {
-    const holder = at.holders[at.holders.length - 1];
+    const holder = holderAt(at);
     const plainBits = !reshaped(r.element) && !walked(r.element) && !holdsPointers(r.element);
     const length =
       r.count !== undefined
@@ -268,7 +282,7 @@ export function createFunctions(
   }
 
   function followTo(r: FollowRelation, at: Spot): string[] {
-    const holder = at.holders[at.holders.length - 1];
+    const holder = holderAt(at);
     const inner = innerLevel(r);
     if (inner !== undefined) return followLevels(r, at.in, at.out, holder, at.path, undefined);
     return [

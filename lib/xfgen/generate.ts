@@ -3,6 +3,7 @@
 import { type Diagnostic, KitsuneError } from '../support/errors.js';
 import { createDefinitions } from './definitions.js';
 import { createFunctions, quoted } from './functions.js';
+import { movedPlaces } from './moved.js';
 import { createNames } from './names.js';
 import { createObjects, spanTable } from './objects.js';
 import type { Plan } from './plan.js';
@@ -54,7 +55,8 @@ export function generateC(plan: Plan, options: GenerateOptions): string {
   function entry(root: Root): string[] {
     const { relation } = root;
     const fields = [
-      `.old_key = ${root.old === undefined ? 'NULL' : quoted(root.old.key)},`,
+      // What was a part of a variable is found by the transformer: the variable itself may still be there.
+      `.old_key = ${root.old === undefined || root.source !== undefined ? 'NULL' : quoted(root.old.key)},`,
       `.new_key = ${quoted(root.variable.key)},`,
     ];
     const direct =
@@ -101,6 +103,9 @@ export function generateC(plan: Plan, options: GenerateOptions): string {
     return [
       `static void ${name}(void *old, void *new_)`,
       '{',
+      ...(root.old !== undefined && root.source !== undefined
+        ? [`    old = kt_old_symbol(${quoted(root.old.key)});`, '    if (old == NULL)', '        return;']
+        : []),
       ...(root.old !== undefined && uses('in')
         ? [`    ${declared('old', root.old.type, 'in')} = old;`]
         : ['    (void)old;']),
@@ -110,6 +115,17 @@ export function generateC(plan: Plan, options: GenerateOptions): string {
     ];
   }
 
+  const moved = movedPlaces(plan).map((m) => {
+    const table = names.unique('kt_spans_', m.newKey);
+    spanTables.push(...spanTable(table, m.spans));
+    const places = [m.oldOffset, m.oldSize, m.newOffset, m.newSize].join(', ');
+    return `    {${quoted(m.oldKey)}, ${quoted(m.newKey)}, ${places}, ${table}, sizeof ${table} / sizeof *${table}},`;
+  });
+
+  // Variables of the old version that became fields.
+  for (const r of plan.rules)
+    if (r.used && r.from?.anchor.kind === 'variable')
+      for (const l of plan.oldDigests.closure(r.from.anchor.variable.key)) oldLines.add(l);
   // Functions above ask for further definitions: the file is put together last.
   const hasCode = code.used || plan.xf.headers.length > 0;
   const flags = code.used || functions.defer ? 'KT_PAIR_HAS_CODE' : '0';
@@ -162,6 +178,7 @@ export function generateC(plan: Plan, options: GenerateOptions): string {
     ...(entries.length > 0
       ? ['static const struct kt_variable kt_variables[] = {', ...entries, '};', '']
       : []),
+    ...(moved.length > 0 ? ['static const struct kt_moved kt_moved[] = {', ...moved, '};', ''] : []),
     ...digestTable('kt_old_digests', oldLines),
     ...digestTable('kt_new_digests', newLines),
     ...(objects.typeNames.length > 0
@@ -195,6 +212,9 @@ export function generateC(plan: Plan, options: GenerateOptions): string {
       ? ['    .types = kt_types,', '    .n_types = sizeof kt_types / sizeof *kt_types,']
       : []),
     ...(plan.renamedFunctions.length > 0 ? ['    .renamed_functions = kt_renamed_functions,'] : []),
+    ...(moved.length > 0
+      ? ['    .moved = kt_moved,', '    .n_moved = sizeof kt_moved / sizeof *kt_moved,']
+      : []),
     '};',
     '',
     'static const struct kt_pair *const kt_pair_entry __attribute__((section("kitsune_pairs"), used)) = &kt_pair;',

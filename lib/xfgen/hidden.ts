@@ -203,7 +203,7 @@ function ledToByCode(comparison: Comparison, roots: readonly Root[]): Set<string
   const seen = new Set<number>();
   const relations = [
     ...roots.map((r) => r.relation),
-    ...comparison.pairs.flatMap((p) => p.fields.map((f) => f.relation)),
+    ...[...comparison.pairs, ...comparison.parts].flatMap((p) => p.fields.map((f) => f.relation)),
   ];
   const todo = relations.flatMap((r) => codeTypes(r));
   for (let id = todo.pop(); id !== undefined; id = todo.pop()) {

@@ -3,12 +3,13 @@
 import type { Diagnostic } from '../support/errors.js';
 import { unknownAllocator } from '../support/transformer-errors.js';
 import type { Definitions } from './definitions.js';
+import { flexibleOf } from './flexible.js';
 import { type Functions, quoted } from './functions.js';
 import { lengthInC } from './length.js';
 import type { Names } from './names.js';
 import { isAggregate } from './places.js';
 import type { Plan } from './plan.js';
-import type { FollowRelation, Pair, Relation } from './relation.js';
+import type { FollowRelation, Relation } from './relation.js';
 import { alignOf, type Span, sizeOf, spansOf } from './spans.js';
 import type { Custom } from './view.js';
 import { needsVisit, reshaped } from './walk.js';
@@ -68,7 +69,7 @@ export function createObjects(
       body.unshift(`if (kt_count_to_zero(in_, ${oldSize}) == 0)`, '    return; /* the end of the array */');
     const spans = stays ? [] : spansOf(plan, r);
     const spansName = spans.length > 0 ? names.unique('kt_spans_', shown) : undefined;
-    const extent = r.kind === 'aggregate' ? extentOf(r.pair, shown) : undefined;
+    const extent = extentOf(r, shown);
     const fields = [
       `.name = ${quoted(shown)},`,
       ...flags(stays, custom?.release === '0'),
@@ -80,7 +81,7 @@ export function createObjects(
         ? []
         : [`.spans = ${spansName},`, `.n_spans = sizeof ${spansName} / sizeof *${spansName},`]),
       ...allocation(custom, shown),
-      ...(extent === undefined ? [] : [`.extent = ${extent.name},`]),
+      ...(extent?.fields ?? []),
     ];
     const uses = (word: string): boolean => body.some((l) => new RegExp(`\\b${word}\\b`).test(l));
     objects.tables.push(
@@ -152,39 +153,37 @@ export function createObjects(
     return name;
   }
 
-  /** Structs that end in a flexible array with E_ARRAY: the size of this very object. */
-  function extentOf(pair: Pair, shown: string): { name: string; lines: string[] } | undefined {
-    const last = pair.fields.find(
-      (f) => f.relation.kind === 'array' && f.relation.count === undefined && f.relation.length !== undefined,
-    );
-    if (
-      last === undefined ||
-      last.relation.kind !== 'array' ||
-      last.relation.length === undefined ||
-      last.source?.kind !== 'field'
-    )
-      return undefined;
-    const { old, new: now } = last.relation;
-    const oldElement = old.kind === 'array' ? sizeOf(plan.old, old.of) : 0;
-    const newElement = now.kind === 'array' ? sizeOf(plan.new, now.of) : 0;
+  /** Structs that end in a flexible array with E_ARRAY: the size of this very object, and where its elements went. */
+  function extentOf(r: Relation, shown: string): { fields: string[]; lines: string[] } | undefined {
+    const flexible = flexibleOf(plan, r);
+    if (flexible === undefined) return undefined;
+    const { tail, oldOffset, oldStep } = flexible;
     const name = names.unique('kt_extent_', shown);
-    definitions.need('old', pair.old.id);
-    const n = lengthInC(last.relation.length, '(*in)', shown, plan.old, names, errors);
+    definitions.need('old', flexible.old.id);
+    const n = lengthInC(flexible.length, '(*in)', shown, plan.old, names, errors);
     const size = (fixed: number, offset: number, element: number): string =>
       `n * ${element} + ${offset} > ${fixed} ? n * ${element} + ${offset} : ${fixed}`;
-    return {
-      name,
-      lines: [
-        `static void ${name}(const void *in_, size_t *old_size, size_t *new_size)`,
-        '{',
-        `    const ${names.declare('old', pair.old.id, '*in')} = in_;`,
-        `    size_t n = (size_t)(${n});`,
-        `    *old_size = ${size(sizeOf(plan.old, pair.old), last.source.field.offset ?? 0, oldElement)};`,
-        `    *new_size = ${size(sizeOf(plan.new, pair.new), last.field.offset ?? 0, newElement)};`,
-        '}',
-        '',
-      ],
-    };
+    const newSize = sizeOf(plan.new, flexible.new);
+    const lines = [
+      `static void ${name}(const void *in_, size_t *old_size, size_t *new_size)`,
+      '{',
+      `    const ${names.declare('old', flexible.old.id, '*in')} = in_;`,
+      `    size_t n = (size_t)(${n});`,
+      `    *old_size = ${size(sizeOf(plan.old, flexible.old), oldOffset, oldStep)};`,
+      `    *new_size = ${tail === undefined ? newSize : size(newSize, tail.newOffset, tail.newStep)};`,
+      '}',
+      '',
+    ];
+    if (tail === undefined) return { fields: [`.extent = ${name},`], lines };
+    const spans = names.unique('kt_spans_', `${shown} elements`);
+    const table = names.unique('kt_tail_', shown);
+    const places = [oldOffset, tail.newOffset, oldStep, tail.newStep].join(', ');
+    lines.push(
+      ...spanTable(spans, tail.spans),
+      `static const struct kt_tail ${table} = {${places}, ${spans}, sizeof ${spans} / sizeof *${spans}};`,
+      '',
+    );
+    return { fields: [`.extent = ${name},`, `.tail = &${table},`], lines };
   }
 
   function allocation(custom: Custom | undefined, where: string): string[] {
@@ -252,7 +251,9 @@ export function relationKey(r: Relation): string {
         ? `*(${r.follow.kind === 'count' ? r.follow.length : r.follow.kind})${relationKey(r.target)}`
         : `plain`;
     case 'code':
-      return `code ${r.code.rule.index} ${r.old?.key ?? ''} ${r.new.key}`;
+      return `code ${r.code.rule.index} ${r.old?.key ?? ''} ${r.new.key} ${r.parts?.key ?? ''}`;
+    case 'parts':
+      return `parts ${r.parts.key}`;
     case 'leave':
     case 'missing':
       return `${r.kind} ${r.new.key}`;

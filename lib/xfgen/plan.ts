@@ -129,6 +129,14 @@ function pairRoots(comparison: Comparison): { roots: Root[]; dropped: Variable[]
         : [],
     ),
   );
+  const hasRuledFields = (v: Variable): boolean =>
+    rules.some(
+      ({ to, rule }) =>
+        to.anchor.kind === 'variable' &&
+        to.anchor.variable.key === v.key &&
+        to.steps.length > 0 &&
+        rule.kind !== 'moved',
+    );
   const roots: Root[] = [];
   const used = new Set<string>();
   const variables = [...newView.variables.values()].sort((a, b) =>
@@ -148,14 +156,29 @@ function pairRoots(comparison: Comparison): { roots: Root[]; dropped: Variable[]
         [undefined, isAggregate(node) ? node : undefined],
         placeOf(comparison, undefined, variable),
       );
-      roots.push({ variable, node, renamed: false, relation: { kind: 'code', new: node, code } });
+      const parts = comparison.partsOf(rule, undefined, node, placeOf(comparison, undefined, variable), {
+        frames: [],
+        variables: { new: variable },
+      });
+      roots.push({ variable, node, renamed: false, relation: { kind: 'code', new: node, code, ...parts } });
       continue;
     }
     const from = rule?.from?.anchor.kind === 'variable' ? rule.from.anchor.variable : undefined;
     const same = oldView.variables.get(variable.key);
     const old = from ?? (same !== undefined && !renamed.has(same.key) ? same : undefined);
     if (old === undefined || (old.constant && rule === undefined)) {
-      roots.push({ variable, node, renamed: false });
+      const { parts } = hasRuledFields(variable)
+        ? comparison.partsOf(undefined, undefined, node, placeOf(comparison, undefined, variable), {
+            frames: [],
+            variables: { new: variable },
+          })
+        : {};
+      roots.push({
+        variable,
+        node,
+        renamed: false,
+        ...(parts === undefined ? {} : { relation: { kind: 'parts', new: parts.new, parts } }),
+      });
       continue;
     }
     used.add(old.key);
@@ -164,6 +187,8 @@ function pairRoots(comparison: Comparison): { roots: Root[]; dropped: Variable[]
     const source = steps.length > 0 ? variableSource(oldView, old, steps) : undefined;
     const oldNode = source?.field?.node ?? oldView.variableNode(old).node;
     const place = placeOf(comparison, old, variable);
+    const around: NonNullable<Frame['variables']> =
+      source === undefined ? { old, new: variable } : { new: variable };
     let relation: Relation;
     if (rule?.rule.code !== undefined) {
       const holders = [oldNode, node].map((n) => (isAggregate(n) ? n : undefined));
@@ -172,17 +197,14 @@ function pairRoots(comparison: Comparison): { roots: Root[]; dropped: Variable[]
         old: oldNode,
         new: node,
         code: comparison.codeUse(rule, oldNode, holders, place, source),
+        ...comparison.partsOf(rule, oldNode, node, place, { frames: [], variables: around }),
       };
     } else if (treat === 'ignore') relation = { kind: 'leave', new: node, added: false };
     else if (treat === 'raw' && old.size === variable.size) {
       if (isAggregate(oldNode) && isAggregate(node))
         comparison.opaques.push({ old: oldNode, new: node, place });
       relation = { kind: 'same', old: oldNode, new: node };
-    } else {
-      const variables2: NonNullable<Frame['variables']> =
-        source === undefined ? { old, new: variable } : { new: variable };
-      relation = comparison.relate(oldNode, node, place, { frames: [], variables: variables2 });
-    }
+    } else relation = comparison.relate(oldNode, node, place, { frames: [], variables: around });
     roots.push({
       variable,
       old,

@@ -29,7 +29,16 @@ export type Relation =
       readonly new: AggregateNode;
       readonly pair: Pair;
     }
-  | { readonly kind: 'code'; readonly old?: Node; readonly new: Node; readonly code: CodeUse }
+  /** The code makes the object, then `parts` the fields that more specific rules speak of. */
+  | {
+      readonly kind: 'code';
+      readonly old?: Node;
+      readonly new: Node;
+      readonly code: CodeUse;
+      readonly parts?: Parts;
+    }
+  /** As the new version has it, but for the fields that rules speak of. */
+  | { readonly kind: 'parts'; readonly old?: Node; readonly new: AggregateNode; readonly parts: Parts }
   /** Left as the new version has it (E_IGNORE, --zero-new-fields). `added`: there was no such field. */
   | { readonly kind: 'leave'; readonly new: Node; readonly added: boolean }
   | { readonly kind: 'missing'; readonly old?: Node; readonly new: Node; readonly problem: Problem };
@@ -116,6 +125,16 @@ export interface Pair {
   /** Set by the plan. */
   reshaped: boolean;
   walked: boolean;
+}
+
+/** Fields that rules speak of one by one, in a struct whose rest is not made field by field. Filled once, then constant. */
+export interface Parts {
+  readonly key: string;
+  readonly old?: AggregateNode;
+  readonly new: AggregateNode;
+  fields: FieldPlan[];
+  /** As written, for the report. */
+  rules: string[];
 }
 
 /** By-value ancestors of a place, outermost first, as long as a rule may speak of it through them. */

@@ -94,7 +94,10 @@ function rootRow(plan: Plan, root: Root, problems: ReadonlySet<Problem>): Report
   const renamed = root.renamed && root.old !== undefined ? `was ${root.old.key}` : '';
   if (relation.kind === 'missing' || [...problems].some((p) => p.place.newPath === variable.key))
     return row('needs a rule', renamed);
-  if (relation.kind === 'code') return row('by rule', relation.code.rule.text);
+  if (relation.kind === 'code' || relation.kind === 'parts') {
+    const whole = relation.kind === 'code' ? [relation.code.rule.text] : [];
+    return row('by rule', [...whole, ...(relation.parts?.rules ?? [])].join(', '));
+  }
   if (root.renamed) return row('by rule', renamed);
   if (needsVisit(relation))
     return row(
@@ -133,7 +136,8 @@ function pairRows(plan: Plan, pair: Pair): ReportRow[] {
     };
     const { relation } = f;
     if (relation.kind === 'missing') field('needs a rule', relation.problem.what);
-    else if (relation.kind === 'code') field('by rule', relation.code.rule.text);
+    else if (relation.kind === 'code')
+      field('by rule', [relation.code.rule.text, ...(relation.parts?.rules ?? [])].join(', '));
     else if (relation.kind === 'leave' && relation.added)
       field('new', 'zero, or as the new version initialises it');
     else if (f.source?.kind === 'field' && f.field.name !== '' && f.source.fields.join('.') !== f.field.name)

@@ -2,14 +2,14 @@
 
 import type { CodeBlock, CodePiece } from '../xf/syntax.js';
 import type { Definitions } from './definitions.js';
-import { addressOf, type Functions, member, quoted, type Spot } from './functions.js';
+import { addressOf, type Functions, holderAt, member, quoted, type Spot } from './functions.js';
 import type { Names } from './names.js';
 import { type Objects, relationKey, spanTable } from './objects.js';
 import { closureKey, isAggregate } from './places.js';
 import type { Plan } from './plan.js';
-import type { CodeUse, FieldPlan, Pair, Relation } from './relation.js';
+import type { CodeUse, FieldPlan, Pair, Parts, Relation } from './relation.js';
 import { findSymbol, type ResolvedRule } from './rules.js';
-import { spansOf } from './spans.js';
+import { spansOfHolder } from './spans.js';
 import { parseTypeName } from './typename.js';
 import type { Node, Side } from './view.js';
 import { reshaped, walked } from './walk.js';
@@ -45,7 +45,7 @@ export function createRuleCode(
 ): RuleCode {
   const known = new Map<string, string>();
   const lifts = new Map<string, string>();
-  const places = new Map<number, string>();
+  const places = new Map<string, string>();
   const state = { used: false };
   const code: RuleCode = {
     call,
@@ -81,12 +81,12 @@ export function createRuleCode(
   }
 
   function call(r: Extract<Relation, { kind: 'code' }>, at: Spot): string[] {
-    const holder = at.holders[at.holders.length - 1];
+    const holder = holderAt(at);
     const name = ruleFunction(r.code.rule, r.code, r.old, r.new, at.pair, at.path);
     const base =
-      at.pair === undefined || holder === undefined
+      at.pair === undefined
         ? ['NULL', 'NULL']
-        : [addressOf(holder), addressOf(at.newHolder ?? holder)];
+        : [holder, at.newHolder ?? holder].map((h) => (h === undefined ? 'NULL' : addressOf(h)));
     if (at.bitfield) {
       // A bit-field has no address: the code works on copies.
       const lines = ['{'];
@@ -135,7 +135,7 @@ export function createRuleCode(
     use: CodeUse,
     old: Node | undefined,
     now: Node,
-    pair: Pair | undefined,
+    pair: Pair | Parts | undefined,
     path: string,
   ): string {
     const block = rule.rule.code;
@@ -147,7 +147,7 @@ export function createRuleCode(
       rule.index,
       old?.key ?? '',
       now.key,
-      pair?.old.key ?? '',
+      pair?.old?.key ?? '',
       pair?.new.key ?? '',
       ...closures,
     ].join('|');
@@ -177,7 +177,7 @@ export function createRuleCode(
     return name;
   }
 
-  function textOf(pieces: readonly CodePiece[], use: CodeUse, pair: Pair | undefined): string {
+  function textOf(pieces: readonly CodePiece[], use: CodeUse, pair: Pair | Parts | undefined): string {
     return pieces.map((p, i) => piece(p, use, pieces[i + 1], pair)).join('');
   }
 
@@ -185,7 +185,7 @@ export function createRuleCode(
     p: CodePiece,
     use: CodeUse,
     following: CodePiece | undefined,
-    pair: Pair | undefined,
+    pair: Pair | Parts | undefined,
   ): string {
     switch (p.kind) {
       case 'text':
@@ -214,7 +214,7 @@ export function createRuleCode(
   }
 
   /** Where the field of $base that a pointer leads to is in $newbase. */
-  function placeText(pointer: string, pair: Pair | undefined): string {
+  function placeText(pointer: string, pair: Pair | Parts | undefined): string {
     if (pair === undefined) return 'NULL';
     if (places.size === 0)
       code.functions.unshift(
@@ -229,13 +229,11 @@ export function createRuleCode(
         '}',
         '',
       );
-    let table = places.get(pair.id);
+    let table = places.get(pair.key);
     if (table === undefined) {
       table = names.unique('kt_fields_', plan.new.namesOf(pair.new.id)[0] ?? 'untagged');
-      places.set(pair.id, table);
-      code.functions.push(
-        ...spanTable(table, spansOf(plan, { kind: 'aggregate', old: pair.old, new: pair.new, pair })),
-      );
+      places.set(pair.key, table);
+      code.functions.push(...spanTable(table, spansOfHolder(plan, pair)));
     }
     return `kt_place((const char *)local_base, (char *)local_newbase, ${table}, sizeof ${table} / sizeof *${table}, ${pointer})`;
   }

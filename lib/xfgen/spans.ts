@@ -3,7 +3,7 @@
 import type { TypeId } from '../model/model.js';
 import { sizeOfType } from './definitions.js';
 import type { Plan } from './plan.js';
-import type { ArrayRelation, FieldPlan, Pair, Relation } from './relation.js';
+import type { ArrayRelation, FieldPlan, Pair, Parts, Relation } from './relation.js';
 import { findField } from './rules.js';
 import type { Node, View } from './view.js';
 
@@ -63,11 +63,32 @@ function sizeById(view: View, id: TypeId): number {
   return id >= 0 ? (sizeOfType(view, id) ?? 0) : 0;
 }
 
+/** Without any, places keep their offset. */
 export function spansOf(plan: Plan, relation: Relation): Span[] {
-  return merge(collect(plan, relation, 0, 0));
+  if (relation.kind === 'leave' || relation.old === undefined) return [];
+  return orNowhere(merge(collect(plan, relation, 0, 0)));
 }
 
-function collect(plan: Plan, r: Relation, old: number, now: number): Span[] {
+/** The same for what holds a field. */
+export function spansOfHolder(plan: Plan, holder: Pair | Parts): Span[] {
+  if ('raw' in holder)
+    return spansOf(plan, { kind: 'aggregate', old: holder.old, new: holder.new, pair: holder });
+  return orNowhere(merge(ofFields(plan, holder, 0, 0)));
+}
+
+/** For one element of an array; `element` is absent where code makes them. */
+export function spansOfElement(plan: Plan, element: Relation | undefined, o: Node, n: Node): Span[] {
+  const spans = element === undefined ? byName(plan, o, n, 0, 0) : collect(plan, element, 0, 0);
+  return orNowhere(merge(atStart(spans, 0, 0)));
+}
+
+/** Of an object of which nothing is known to be in the new one, only the start is found there. */
+function orNowhere(spans: Span[]): Span[] {
+  return spans.length > 0 ? spans : [{ old: 0, new: 0, length: 0 }];
+}
+
+/** `around`: where the old structs begin that hold the object, outermost first. */
+function collect(plan: Plan, r: Relation, old: number, now: number, around: readonly number[] = []): Span[] {
   switch (r.kind) {
     case 'leave':
     case 'missing':
@@ -75,11 +96,16 @@ function collect(plan: Plan, r: Relation, old: number, now: number): Span[] {
     case 'aggregate':
       return r.pair.raw || (!r.pair.reshaped && !r.pair.walked)
         ? whole(plan, r.old, r.new, old, now)
-        : ofFields(plan, r.pair, old, now);
+        : ofFields(plan, r.pair, old, now, around);
     case 'array':
       return ofArray(plan, r, old, now);
     case 'code':
-      return r.old === undefined ? [] : byName(plan, r.old, r.new, old, now);
+      return [
+        ...(r.parts === undefined ? [] : ofFields(plan, r.parts, old, now, around)),
+        ...(r.old === undefined ? [] : byName(plan, r.old, r.new, old, now)),
+      ];
+    case 'parts':
+      return ofFields(plan, r.parts, old, now, around);
     default:
       return whole(plan, r.old, r.new, old, now);
   }
@@ -138,23 +164,26 @@ function whole(plan: Plan, o: Node, n: Node, old: number, now: number): Span[] {
   return length > 0 ? [{ old, new: now, length }] : [];
 }
 
-function ofFields(plan: Plan, pair: Pair, old: number, now: number): Span[] {
-  return pair.fields.flatMap((f) => ofField(plan, f, old, now));
+function ofFields(
+  plan: Plan,
+  holder: Pair | Parts,
+  old: number,
+  now: number,
+  around: readonly number[] = [],
+): Span[] {
+  return holder.fields.flatMap((f) => ofField(plan, f, now, [...around, old]));
 }
 
-function ofField(plan: Plan, f: FieldPlan, old: number, now: number): Span[] {
+function ofField(plan: Plan, f: FieldPlan, now: number, around: readonly number[]): Span[] {
   const { source } = f;
-  if (
-    source?.kind !== 'field' ||
-    source.up > 0 ||
-    source.field.offset === undefined ||
-    f.field.offset === undefined ||
-    f.field.bits !== undefined
-  )
-    return [];
-  const from = old + source.field.offset;
+  if (f.field.offset === undefined || f.field.bits !== undefined) return [];
   const to = now + f.field.offset;
-  const spans = collect(plan, f.relation, from, to);
+  // It may have no old object, and yet hold fields that do.
+  if (source === undefined) return collect(plan, f.relation, 0, to, around);
+  const base = source.kind === 'field' ? around[around.length - 1 - source.up] : undefined;
+  if (source.kind !== 'field' || base === undefined || source.field.offset === undefined) return [];
+  const from = base + source.field.offset;
+  const spans = collect(plan, f.relation, from, to, around);
   return f.relation.kind === 'aggregate' ? atStart(spans, from, to) : spans;
 }
 
@@ -183,7 +212,7 @@ const shiftOne = (s: Span, old: number, now: number): Span => ({ ...s, old: s.ol
 const shift = (list: readonly Span[], old: number, now: number): Span[] =>
   list.map((s) => shiftOne(s, old, now));
 
-/** Sorted by old place; neighbours that moved by the same distance become one, with the padding between them. */
+/** Sorted by old place; neighbours that moved by the same distance become one, with the padding between them. Of two for one place the first counts. */
 function merge(list: readonly Span[]): Span[] {
   const sorted = [...list].sort((a, b) => a.old - b.old);
   const merged: Span[] = [];

@@ -22,6 +22,7 @@ export function reshaped(r: Relation): boolean {
     case 'convert':
     case 'renumber':
     case 'code':
+    case 'parts':
     case 'missing':
       return true;
     case 'leave':

@@ -211,6 +211,14 @@ static bool runs_driver(long pid) {
     return slash && (!strcmp(slash, "/kitsune-driver") || !strcmp(slash, "/driver"));
 }
 
+static bool has_other_pids(long pid) {
+    char link[64], own[64], other[64];
+    snprintf(link, sizeof link, "/proc/%ld/ns/pid", pid);
+    ssize_t n = readlink("/proc/self/ns/pid", own, sizeof own);
+    ssize_t m = readlink(link, other, sizeof other);
+    return n > 0 && m > 0 && (n != m || memcmp(own, other, (size_t)n) != 0);
+}
+
 int process_find(long pid, struct process *process, struct kt_failure *failure) {
     uid_t user = user_of(pid);
     if (user == (uid_t)-1)
@@ -224,6 +232,8 @@ int process_find(long pid, struct process *process, struct kt_failure *failure) 
             break;
         usleep(FORKED_CHILD_STEP_MS * 1000);
     }
+    if (permitted && runs_driver(pid) && has_other_pids(pid))
+        return kt_fail(failure, KT_OTHER_PIDS, pid);
     return kt_fail(failure, KT_NOT_KITSUNE, pid);
 }
 

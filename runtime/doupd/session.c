@@ -162,7 +162,7 @@ static void begin(struct session *s, const struct options *o) {
     }
     if (!process_handles(p, p->signal)) {
         kt_fail(&s->failure, KT_SIGNAL_NOT_HANDLED, p->pid);
-        return refuse(s, o, "refused", EXIT_UNUSABLE);
+        return refuse(s, o, "unusable", EXIT_UNUSABLE);
     }
     int error = process_become_user(p);
     if (!error && mkdir(p->directory, 0700) && errno != EEXIST)

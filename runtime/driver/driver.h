@@ -71,15 +71,27 @@ void prescan_unprotect(void);
 void prescan_await(uint64_t address);
 void prescan_end(void);
 
+/* snapshot.c: see struct kt_host. */
+int snapshot_take(uint64_t until_ns, struct kt_setback *setback);
+void snapshot_go_back(const struct kt_setback *why);
+void snapshot_drop(void);
+/* Whether the calling thread is to leave its stack at once. In a signal handler. */
+int snapshot_wants_aside(void);
+void snapshot_stand_aside(void) __attribute__((noreturn));
+
 /* wakers.c */
 void wakers_wake(struct kt_thread *thread);
 void wakers_wake_main(void);
 void wakers_after_fork(void);
+/* The frame below which the helper waits; 0 if there is none. */
+uintptr_t wakers_frame(void);
 
 int forks_register(void (*prepare)(void), void (*parent)(void), void (*child)(void));
 /* Installs what runs the registered handlers of fork(), and `in_child` before them in the child. */
 void forks_install(void (*in_child)(void));
 
+/* The process ends by itself: the version that runs may have something against it. */
+void exits_begin(void);
 int exits_register(enum kt_exit_kind kind, void (*function)(void), void *argument);
 
 /* Creates the request directory if need be; on failure the state has none. */

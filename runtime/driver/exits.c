@@ -12,8 +12,17 @@
 
 extern int __cxa_atexit(void (*function)(void *), void *argument, void *dso);
 
+void exits_begin(void) {
+    struct kt_version *v = driver_state->versions[driver_state->current];
+    if (v->on_exit)
+        v->on_exit();
+}
+
 static void run(void *argument) {
     struct kt_exit_entry *entry = argument;
+    /* A version that ends before its update is committed ends nothing: no handler of the program
+     * has run. */
+    exits_begin();
     void (*function)(void) = entry->function;
     entry->function = NULL;
     if (!function)
@@ -26,6 +35,7 @@ static void run(void *argument) {
 
 static void run_on_exit(int status, void *argument) {
     struct kt_exit_entry *entry = argument;
+    exits_begin();
     void (*function)(void) = entry->function;
     entry->function = NULL;
     if (function)

@@ -58,6 +58,9 @@ __attribute__((visibility("default"))) struct kt_host kt_driver_host = {
     .prescan_unprotect = prescan_unprotect,
     .prescan_await = prescan_await,
     .prescan_end = prescan_end,
+    .snapshot = snapshot_take,
+    .go_back = snapshot_go_back,
+    .snapshot_drop = snapshot_drop,
     .do_nothing = do_nothing,
 };
 
@@ -77,6 +80,8 @@ void driver_complain(int code, ...) {
 static void on_signal(int signal, siginfo_t *info, void *context) {
     (void)context;
     int saved = errno;
+    if (snapshot_wants_aside())
+        snapshot_stand_aside();
     struct kt_version *v = driver_state->versions[driver_state->current];
     if (v->on_request)
         v->on_request(signal, info);
@@ -92,9 +97,7 @@ static void in_forked_child(void) {
 }
 
 static void at_exit(void) {
-    struct kt_version *v = driver_state->versions[driver_state->current];
-    if (v->on_exit)
-        v->on_exit();
+    exits_begin();
     record_remove();
 }
 

@@ -204,6 +204,8 @@ void threads_park(void) {
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &t->mask);
     t->frames.lo = (uintptr_t)__builtin_frame_address(0);
+    /* Here again after snapshot_stand_aside(), with all memory as it was. */
+    getcontext(&t->parked);
     set(&t->state, KT_THREAD_PARKED);
     tell_event();
     for (;;) {
@@ -212,6 +214,10 @@ void threads_park(void) {
             futex(&t->order, FUTEX_WAIT, KT_ORDER_NONE, NULL);
             continue;
         }
+        if (order == KT_ORDER_ASIDE)
+            snapshot_stand_aside();
+        if (order != KT_ORDER_CALL)
+            set(&t->has_left, 1);
         if (order == KT_ORDER_CALL)
             t->call(t, t->call_argument);
         else

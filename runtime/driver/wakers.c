@@ -21,6 +21,7 @@ enum { HELPER_PAUSE_NS = 1000000, HELPER_STACK = 64 << 10 };
 
 static uint32_t wanted; /* a futex: the helper has something to do. Signal handlers, the helper */
 static uint32_t helper_exists; /* signal handler of the main thread */
+static uintptr_t helper_frame; /* the helper, at its start */
 
 static void interrupt(const struct kt_thread *t) {
     int32_t tid = __atomic_load_n(&t->tid, __ATOMIC_SEQ_CST);
@@ -45,6 +46,7 @@ static int broadcast(struct kt_thread *t) {
 
 static void *help(void *unused) {
     (void)unused;
+    helper_frame = (uintptr_t)__builtin_frame_address(0);
     __atomic_store_n(&driver_state->waker_tid, (int32_t)gettid(), __ATOMIC_SEQ_CST);
     for (;;) {
         struct timespec pause = {0, HELPER_PAUSE_NS};
@@ -107,6 +109,10 @@ void wakers_wake_main(void) {
         return;
     __atomic_store_n(&wanted, 1, __ATOMIC_SEQ_CST);
     syscall(SYS_futex, &wanted, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+uintptr_t wakers_frame(void) {
+    return helper_exists ? helper_frame : 0;
 }
 
 void wakers_after_fork(void) {

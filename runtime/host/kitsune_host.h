@@ -19,6 +19,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <ucontext.h>
 
 #define KT_HOST_MAGIC UINT64_C(0x31454e5553544b7f) /* "\x7fKTSUNE1" */
 #define KT_HOST_ABI 2u
@@ -209,6 +210,7 @@ enum kt_thread_order {
     KT_ORDER_RESUME,  /* return from the update point */
     KT_ORDER_RESTART, /* leave all frames, begin again with `start` and `argument` */
     KT_ORDER_END,     /* leave all frames and end */
+    KT_ORDER_ASIDE,   /* leave the stack until it has been put back */
 };
 
 /* One thread. In the driver's state, used again when it has ended. What says nothing else is
@@ -246,6 +248,10 @@ struct kt_thread {
     char *saved_copy;
     sigset_t mask; /* when parked: its own */
     sigjmp_buf restart;
+
+    /* The driver's: see snapshot.c. */
+    ucontext_t parked;
+    uint32_t has_left; /* the place that it was parked at when the snapshot was taken */
 };
 
 /*
@@ -360,6 +366,16 @@ struct kt_state {
     struct kt_exports *exports; /* what plug-ins find the program's symbols in; see exports.h */
 };
 
+/* Why the process went back to an earlier state. */
+struct kt_setback {
+    int code;       /* a KT number; 0: see the following */
+    int signal;     /* what the version that started would have died of; 0: the time limit */
+    uint64_t place; /* where in its file, or 0 */
+    int closed;     /* descriptors that it had opened */
+    char message[6000];
+    char remedy[9000];
+};
+
 struct kt_host {
     uint64_t magic;
     uint32_t abi;
@@ -418,6 +434,14 @@ struct kt_host {
     void (*prescan_await)(uint64_t address);
     /* Ends it, and forgets what it found. */
     void (*prescan_end)(void);
+    /* Takes note of the state of the process, threads parked: 0, or -1 if that is impossible.
+     * Returns a second time, with 1, when it was gone back to: because of go_back(), because the
+     * process would have died of a signal, or at `until_ns` (0: never). */
+    int (*snapshot)(uint64_t until_ns, struct kt_setback *setback);
+    /* Returns if there is no way back. */
+    void (*go_back)(const struct kt_setback *why);
+    /* There is to be no way back from here on. */
+    void (*snapshot_drop)(void);
 };
 
 /*

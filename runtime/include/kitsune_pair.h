@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-#define KT_PAIR_ABI 2
+#define KT_PAIR_ABI 3
 
 /* Transformer libraries find these in the new version, whatever visibility it was compiled with. */
 #pragma GCC visibility push(default)
@@ -44,6 +44,16 @@ enum kt_type_flags {
     KT_TYPE_POOLED = 1u << 1,
 };
 
+/* The flexible array at the end of objects: its elements, each from its own start. */
+struct kt_tail {
+    uint32_t old_offset;
+    uint32_t new_offset;
+    uint32_t old_step;
+    uint32_t new_step;
+    const struct kt_span *spans;
+    uint32_t n_spans;
+};
+
 /* A pair of an old and a new type whose instances the walk visits. Static and immutable. */
 struct kt_type {
     const char *name; /* "struct node", for messages */
@@ -64,6 +74,8 @@ struct kt_type {
     /* Structs that end in a flexible array: the sizes of this very object. NULL: old_size and
      * new_size. Only with count 1. */
     void (*extent)(const void *old, size_t *old_size, size_t *new_size);
+    /* For pointers into that array; NULL: it moved as a whole, with the end of the struct. */
+    const struct kt_tail *tail;
 };
 
 /* As `count` of kt_follow: exactly one object, of which the whole heap block consists. A block that
@@ -117,6 +129,18 @@ struct kt_variable {
     uint32_t n_spans;
 };
 
+/* A variable of the old version, or a part of one, that is a part of another variable now. */
+struct kt_moved {
+    const char *old_key;
+    const char *new_key;
+    uint32_t old_offset;
+    uint32_t old_size;
+    uint32_t new_offset;
+    uint32_t new_size;
+    const struct kt_span *spans; /* from the start of the part */
+    uint32_t n_spans;
+};
+
 enum kt_pair_flags {
     KT_PAIR_HAS_CODE = 1u << 0, /* contains user code: in-place writes are deferred */
 };
@@ -137,6 +161,8 @@ struct kt_pair {
     const struct kt_type *const *types; /* every walked type pair */
     uint32_t n_types;
     const char *const *renamed_functions; /* old, new, old, new, ..., NULL */
+    const struct kt_moved *moved;
+    uint32_t n_moved;
 };
 
 /* The one export of a transformer library. */

@@ -42,7 +42,7 @@ void *kitsune_get_cur_val(const char *name);
 /* 1 if `address` is that of the old version's symbol `name`. */
 int kitsune_old_address_matches(const char *name, const void *address);
 
-/* Names as tokens: GET_OLD_STATIC(main.c, counter). */
+/* Names as tokens: GET_OLD_STATIC(main.c, counter). A file may stand in quotes: "main.c". */
 #define GET_OLD_GLOBAL(name) kitsune_get_symbol_addr_old(#name, NULL, NULL, KT_THIS_NAMESPACE)
 #define GET_OLD_LOCAL(func, name) kitsune_get_symbol_addr_old(#name, #func, NULL, KT_THIS_NAMESPACE)
 #define GET_OLD_STATIC(file, name)                                                                 \

@@ -269,10 +269,14 @@ int kt_engine_drain(void) {
         return -EINVAL;
     uint64_t start = kt_engine_clock();
     kt_engine_run(e);
-    kt_engine_settle(e, false);
+    kt_engine_settle(e, KT_SETTLE_SOME);
     kt_journal_apply(&e->journal);
     e->stats.walk_ns += kt_engine_clock() - start;
     return e->error_code != 0 ? -ECANCELED : 0;
+}
+
+bool kt_engine_undecided(void) {
+    return kt_engine_current != NULL && kt_engine_current->unresolved.n != 0;
 }
 
 /* The end. */

@@ -51,6 +51,8 @@ struct kt_engine_config {
      * is true if the value is of its memory, and the word is left alone. Empty: none. */
     struct kt_range watched;
     bool (*watch)(void *context, uintptr_t where, uintptr_t value);
+    /* Where regions may be added after a sweep that is not the last: the old stack. */
+    struct kt_range later;
     /* KT_PAIR_HAS_CODE of the pair in use: defer in-place writes. */
     bool defer_in_place_writes;
     /* Whether memory was searched beforehand for addresses in all of these ranges. All three may be
@@ -87,11 +89,15 @@ struct kt_kept_word {
 
 int kt_engine_begin(const struct kt_engine_config *config); /* 0 or negative errno */
 /* Variables and noted locals: old address range -> new address, with spans for interior pointers
- * (may be NULL: same offsets). Never freed. */
+ * (may be NULL: same offsets). Never freed. A region may lie in another, for a part that went
+ * elsewhere: for places in both the inner one counts, but for the start of the outer one. */
 int kt_engine_add_region(const void *old, size_t old_size, void *new_, size_t new_size,
                          const struct kt_span *spans, uint32_t n_spans);
 int kt_engine_drain(void);
-int kt_engine_sweep(void);
+/* `last`: all regions are known. */
+int kt_engine_sweep(bool last);
+/* Whether a sweep left pointers undecided that lead to where regions may come later. */
+bool kt_engine_undecided(void);
 /* The next sweeps look at all memory, whatever was searched before. */
 void kt_engine_search_all(void);
 /* The words that keep (parts of) the old image; valid until commit or abandon. At most some

@@ -321,7 +321,8 @@ size_t kt_count_to_zero(const void *array, size_t size) {
 
 /* Undecided addresses, after the walk. */
 
-static void settle_one(struct kt_engine *e, const struct kt_unresolved *entry, bool final) {
+static void settle_one(struct kt_engine *e, const struct kt_unresolved *entry,
+                       enum kt_settle what) {
     uintptr_t new_;
     const struct kt_type *type = entry->type;
     size_t usable, n = entry->count & ~ONE_FLAG;
@@ -332,6 +333,11 @@ static void settle_one(struct kt_engine *e, const struct kt_unresolved *entry, b
             revisit(e, type, entry->old, n, entry->path, &place);
         return;
     }
+    if (how == KT_RESOLVED_NOT && what != KT_SETTLE_ALL &&
+        entry->old - e->config.later.lo < e->config.later.hi - e->config.later.lo) {
+        undecided(e, type, entry->old, entry->count, entry->path);
+        return;
+    }
     if (how == KT_RESOLVED_NOT && (type->flags & KT_TYPE_IN_PLACE) != 0) {
         /* It need not be a block of its own to be corrected where it is. */
         if (kt_maps_find(&e->heap.maps, entry->old) != NULL ||
@@ -339,7 +345,7 @@ static void settle_one(struct kt_engine *e, const struct kt_unresolved *entry, b
             visit(e, type, entry->old, n, n, entry->path);
             return;
         }
-    } else if (how == KT_RESOLVED_NOT && !final) {
+    } else if (how == KT_RESOLVED_NOT && what == KT_SETTLE_SOME) {
         undecided(e, type, entry->old, entry->count, entry->path);
         return;
     }
@@ -361,7 +367,7 @@ static void settle_one(struct kt_engine *e, const struct kt_unresolved *entry, b
                           type->name, (unsigned long)entry->old, or_unknown(entry->path));
 }
 
-void kt_engine_settle(struct kt_engine *e, bool final) {
+void kt_engine_settle(struct kt_engine *e, enum kt_settle what) {
     /* What stays undecided is put back behind the ones still to be looked at: the count bounds a
      * round. A round that visited something may have decided others. */
     uint64_t visited;
@@ -372,7 +378,7 @@ void kt_engine_settle(struct kt_engine *e, bool final) {
         struct kt_unresolved *next;
         while (e->error_code == 0 && (next = kt_stack_pop(&list)) != NULL) {
             struct kt_unresolved entry = *next;
-            settle_one(e, &entry, final);
+            settle_one(e, &entry, what);
             kt_engine_run(e);
         }
         e->settling = list;

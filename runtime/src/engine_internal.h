@@ -56,6 +56,7 @@ struct kt_region {
     size_t old_size, new_size;
     const struct kt_span *spans;
     uint32_t n_spans;
+    uintptr_t reach; /* the furthest end of this and those before it; set when sorted */
 };
 
 #define KT_KEPT_WORDS 4096
@@ -135,7 +136,12 @@ enum kt_resolved kt_engine_resolve_in(const struct kt_engine *e, const struct kt
 enum kt_resolved kt_engine_resolve_region(struct kt_engine *e, uintptr_t p, uintptr_t *new_);
 
 /* Visits an object whose target was undecided; `final` makes the ones still undecided failures. */
-void kt_engine_settle(struct kt_engine *e, bool final);
+enum kt_settle {
+    KT_SETTLE_SOME,  /* the walk goes on: what can be decided by now */
+    KT_SETTLE_KNOWN, /* all but what regions may decide that come later */
+    KT_SETTLE_ALL,
+};
+void kt_engine_settle(struct kt_engine *e, enum kt_settle what);
 /* The journal had no memory for a note: fails the migration. */
 void kt_engine_note_failed(void);
 /* Runs the work list empty. */

@@ -14,8 +14,10 @@
 /* Regions. */
 
 static int compare_regions(const void *a, const void *b) {
-    uintptr_t x = ((const struct kt_region *)a)->old, y = ((const struct kt_region *)b)->old;
-    return x < y ? -1 : x > y;
+    const struct kt_region *x = a, *y = b;
+    if (x->old != y->old)
+        return x->old < y->old ? -1 : 1;
+    return x->old_size < y->old_size ? -1 : x->old_size > y->old_size;
 }
 
 /* In place, without malloc (qsort may use it). */
@@ -28,6 +30,15 @@ static void sort_regions(struct kt_region *list, size_t n) {
                 list[at] = list[at - gap];
             list[at] = moving;
         }
+    }
+}
+
+static void note_reach(struct kt_region *list, size_t n) {
+    uintptr_t reach = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (list[i].old + list[i].old_size > reach)
+            reach = list[i].old + list[i].old_size;
+        list[i].reach = reach;
     }
 }
 
@@ -47,10 +58,11 @@ int kt_engine_add_region(const void *old, size_t old_size, void *new_, size_t ne
         e->regions_capacity = capacity;
     }
     uintptr_t lo = (uintptr_t)old;
+    struct kt_region *region = &e->regions[e->n_regions];
+    *region = (struct kt_region){lo, (uintptr_t)new_, old_size, new_size, spans, n_spans, 0};
     e->regions_sorted =
-        e->n_regions == 0 || (e->regions_sorted && e->regions[e->n_regions - 1].old <= lo);
-    e->regions[e->n_regions++] =
-        (struct kt_region){lo, (uintptr_t)new_, old_size, new_size, spans, n_spans};
+        e->n_regions == 0 || (e->regions_sorted && compare_regions(region - 1, region) <= 0);
+    e->n_regions++;
     if (lo < e->regions_lo)
         e->regions_lo = lo;
     if (lo + old_size > e->regions_hi)
@@ -83,10 +95,11 @@ static bool translate_offset(const struct kt_span *spans, uint32_t n, size_t off
 enum kt_resolved kt_engine_resolve_region(struct kt_engine *e, uintptr_t p, uintptr_t *new_) {
     if (p < e->regions_lo || p >= e->regions_hi)
         return KT_RESOLVED_NOT;
-    if (!e->regions_sorted) {
+    if (!e->regions_sorted)
         sort_regions(e->regions, e->n_regions);
-        e->regions_sorted = true;
-    }
+    if (!e->regions_sorted || e->regions[e->n_regions - 1].reach == 0)
+        note_reach(e->regions, e->n_regions);
+    e->regions_sorted = true;
     size_t lo = 0, hi = e->n_regions;
     while (lo < hi) {
         size_t mid = (lo + hi) / 2;
@@ -95,17 +108,21 @@ enum kt_resolved kt_engine_resolve_region(struct kt_engine *e, uintptr_t p, uint
         else
             hi = mid;
     }
-    if (lo == 0)
-        return KT_RESOLVED_NOT;
-    const struct kt_region *region = &e->regions[lo - 1];
-    size_t offset;
-    if (p - region->old >= region->old_size)
-        return KT_RESOLVED_NOT;
-    if (region->new_ == 0 || !translate_offset(region->spans, region->n_spans, p - region->old,
-                                               region->new_size, &offset))
-        return KT_RESOLVED_DROPPED;
-    *new_ = region->new_ + offset;
-    return KT_RESOLVED;
+    /* The innermost is the last that holds it. */
+    enum kt_resolved how = KT_RESOLVED_NOT;
+    while (lo > 0 && how != KT_RESOLVED && p < e->regions[lo - 1].reach) {
+        const struct kt_region *region = &e->regions[--lo];
+        size_t offset;
+        if (p - region->old >= region->old_size)
+            continue;
+        how = KT_RESOLVED_DROPPED;
+        if (region->new_ != 0 && translate_offset(region->spans, region->n_spans, p - region->old,
+                                                  region->new_size, &offset)) {
+            *new_ = region->new_ + offset;
+            how = KT_RESOLVED;
+        }
+    }
+    return how;
 }
 
 /* Where `p`, which lies in or at the end of `place`, went. */
@@ -120,6 +137,16 @@ enum kt_resolved kt_engine_resolve_in(const struct kt_engine *e, const struct kt
     if (place->count > 1 && type->old_size != 0) {
         element = offset / type->old_size;
         offset %= type->old_size;
+    } else if (type->tail != NULL && offset >= type->tail->old_offset) {
+        const struct kt_tail *tail = type->tail;
+        size_t old_size, new_size, at = offset - tail->old_offset, inside;
+        type->extent((const void *)place->old, &old_size, &new_size);
+        if (!translate_offset(tail->spans, tail->n_spans, at % tail->old_step, tail->new_step,
+                              &inside))
+            return KT_RESOLVED_DROPPED;
+        new_offset = tail->new_offset + at / tail->old_step * tail->new_step + inside;
+        *new_ = place->new_ + new_offset;
+        return new_offset < new_size ? KT_RESOLVED : KT_RESOLVED_DROPPED;
     } else if (type->extent != NULL && offset >= type->old_size) {
         /* Behind the fixed part: the flexible array moved with the end of the struct. */
         size_t old_size, new_size;

@@ -58,13 +58,16 @@ KT_PUBLIC void *kitsune_lookup_key_old(const char *key) {
     return key ? kt_old_address(key, &size) : NULL;
 }
 
+const struct kt_noted_variable *kt_noted_new(const char *key) {
+    char func[1024];
+    const char *name = split_noted(key, func);
+    return name ? kt_noted_find(kt_notes_of_this_thread(), func, name) : NULL;
+}
+
 KT_PUBLIC void *kitsune_lookup_key_new(const char *key) {
     if (!key || kt_runtime.mode == KT_MODE_OUTSIDE)
         return NULL;
-    char func[1024];
-    const char *name = split_noted(key, func);
-    const struct kt_noted_variable *noted =
-        name ? kt_noted_find(kt_notes_of_this_thread(), func, name) : NULL;
+    const struct kt_noted_variable *noted = kt_noted_new(key);
     if (noted)
         return noted->address;
     struct kt_symbols *symbols = kt_symbols(kt_runtime.self);

@@ -36,6 +36,7 @@ static struct {
     unsigned depth; /* of kitsune_migrate_var */
     bool swept;
     bool migrated_since_sweep; /* by a transformer, which may have moved objects */
+    bool placed_since_sweep;   /* a variable, to which words that were swept may point */
     struct kt_range
         *excluded; /* in the arena: addresses of memory that is watched must not be found here */
     size_t n_excluded, excluded_room;
@@ -201,6 +202,11 @@ void kt_migration_begin(void) {
     const struct kt_version *old = kt_runtime.handover->old;
     if (choose_pair(&failure) || kt_thread_places_find(&migration.arena, &failure))
         kt_roll_back(&failure);
+    /* Without them nothing of the old version is found, and everything would be taken for new. */
+    if (!kt_symbols(kt_runtime.handover->old) || !kt_symbols(kt_runtime.self)) {
+        kt_fail(&failure, KT_NO_MEMORY, "reading the symbols of both versions");
+        kt_roll_back(&failure);
+    }
     struct kt_engine_config *config = NULL;
     if (collect_excluded())
         config = kt_arena_allocate(&migration.arena, sizeof *config);
@@ -213,6 +219,8 @@ void kt_migration_begin(void) {
         config->defer_in_place_writes =
             migration.pair && (migration.pair->flags & KT_PAIR_HAS_CODE);
         config->watch = kt_kept_watch;
+        struct kt_extent stack = kt_runtime.host->other_stack();
+        config->later = (struct kt_range){stack.lo, stack.hi};
         config->searched = kt_prescan_covers;
         config->unprotect = kt_prescan_unprotect;
         config->each_unclean = kt_prescan_each_unclean;
@@ -230,6 +238,16 @@ void kt_migration_begin(void) {
         void *to = v->n_spans ? kt_new_address(v->new_key, &new_size) : NULL;
         if (from && to)
             kt_engine_add_region(from, old_size, to, new_size, v->spans, v->n_spans);
+    }
+    for (uint32_t i = 0; migration.pair && i < migration.pair->n_moved; i++) {
+        const struct kt_moved *m = &migration.pair->moved[i];
+        uint64_t old_size, new_size;
+        char *from = kt_old_address(m->old_key, &old_size);
+        char *to = kt_new_address(m->new_key, &new_size);
+        if (from && to && m->old_offset + m->old_size <= old_size &&
+            m->new_offset + m->new_size <= new_size)
+            kt_engine_add_region(from + m->old_offset, m->old_size, to + m->new_offset, m->new_size,
+                                 m->spans, m->n_spans);
     }
 }
 
@@ -260,12 +278,35 @@ static bool is_old_const(const char *key) {
     return s && s->registered && (s->registered->flags & KT_VAR_CONST);
 }
 
-/* Old memory outside the image, or with parts that moved: the translation by symbols does not know
- * it. */
-static void add_region(void *old, uint64_t old_size, void *new_, uint64_t new_size) {
+/* Old memory outside the image: the translation by symbols does not know it. */
+static void add_region(const struct kt_variable *v, void *old, uint64_t old_size, void *new_,
+                       uint64_t new_size) {
     const struct kt_extent *image = &kt_runtime.handover->old->image;
-    if ((uintptr_t)old < image->lo || (uintptr_t)old >= image->hi)
-        kt_engine_add_region(old, old_size, new_, new_size, NULL, 0);
+    if (((uintptr_t)old >= image->lo && (uintptr_t)old < image->hi) ||
+        kt_engine_lookup(old) == new_)
+        return;
+    kt_engine_add_region(old, old_size, new_, new_size, v ? v->spans : NULL, v ? v->n_spans : 0);
+    migration.placed_since_sweep = true;
+}
+
+/* Locals of the main thread that the new version has noted by now: pointers to them are followed
+ * and swept with all others, although the program migrates them later. */
+static void place_noted_locals(void) {
+    const struct kt_notes *n = kt_runtime.handover->old->notes;
+    char key[MAX_KEY];
+    uint64_t end = n ? n->n_variables : 0;
+    for (uint64_t f = n ? n->n_frames : 0; f-- > 0; end = n->frames[f].first_variable)
+        for (uint64_t i = end; i-- > n->frames[f].first_variable;) {
+            const struct kt_noted_variable *old = &n->variables[i];
+            if (kt_noted_find(n, n->frames[f].func, old->name) != old ||
+                kt_key_join(key, sizeof key, old->name, n->frames[f].func, NULL, NULL) >= MAX_KEY)
+                continue;
+            const char *new_key = kt_renamed(key);
+            const struct kt_noted_variable *new_ = kt_noted_new(new_key);
+            if (new_)
+                add_region(kt_pair_variable(new_key), old->address, old->size, new_->address,
+                           new_->size);
+        }
 }
 
 /* After the sweep, what is copied is translated by itself. */
@@ -296,7 +337,7 @@ static int migrate(const char *key, void *address, uint64_t size, xform_fn_t xfo
     const char *old_key = v && v->old_key ? v->old_key : old_key_of(key);
     void *old = v && !v->old_key ? NULL : kt_old_address(old_key, &old_size);
     if (old)
-        add_region(old, old_size, address, size);
+        add_region(v, old, old_size, address, size);
     if (xform) {
         int migrated = xform(address);
         migration.migrated_since_sweep = true;
@@ -366,9 +407,13 @@ static void migrate_automatic(const struct kt_registered_var *v) {
     migration.thread = NULL;
 }
 
-static int sweep(void) {
+/* `last`: no variable is placed after it. */
+static int sweep(bool last) {
     int error = kt_fixed_words_open();
-    return error ? error : kt_engine_sweep();
+    if (!error)
+        error = kt_engine_sweep(last);
+    migration.migrated_since_sweep = migration.placed_since_sweep = false;
+    return error;
 }
 
 KT_PUBLIC void kitsune_do_automigrate(void) {
@@ -376,22 +421,22 @@ KT_PUBLIC void kitsune_do_automigrate(void) {
         return;
     const struct kt_version *self = kt_runtime.self;
     kt_enter_phase(KT_FAULT_MIGRATE);
+    place_noted_locals();
     migration.depth++;
     for (const struct kt_registered_var *v = self->vars; v < self->vars_end; v++)
         migrate_automatic(v);
     for (uint64_t i = 0; i < self->n_hand_registered; i++)
         migrate_automatic(&self->hand_registered[i]);
     migration.depth--;
-    if (kt_engine_drain() || sweep() || kt_engine_error(NULL))
+    if (kt_engine_drain() || sweep(false) || kt_engine_error(NULL))
         fail_now();
     migration.swept = true;
-    migration.migrated_since_sweep = false;
 }
 
 /* Looks at all memory once more: nothing that the first sweep could have redirected may be left. */
 static int audit(struct kt_failure *failure, struct kt_audit *result) {
     const struct kt_engine_stats before = *kt_engine_stats();
-    int error = sweep();
+    int error = sweep(true);
     const struct kt_engine_stats *after = kt_engine_stats();
     if (error)
         return kt_fail(failure, KT_MIGRATION_FAILED, strerror(-error));
@@ -405,10 +450,10 @@ static int audit(struct kt_failure *failure, struct kt_audit *result) {
 int kt_migration_finish(struct kt_failure *failure) {
     int code = 0;
     int error = kt_engine_drain();
-    if (!error && (!migration.swept || migration.migrated_since_sweep))
-        error = sweep();
+    if (!error && (!migration.swept || migration.migrated_since_sweep ||
+                   migration.placed_since_sweep || kt_engine_undecided()))
+        error = sweep(true);
     migration.swept = true;
-    migration.migrated_since_sweep = false;
     const char *message = kt_engine_error(&code);
     if (message)
         return kt_fail_with(failure, code, message);

@@ -170,10 +170,14 @@ struct kt_update {
     struct kt_verification verification;
     struct kt_elf new_elf, transformer_elf;
     struct kt_failure failure;
+    bool strangers; /* threads that libraries made run meanwhile */
 };
 
 int kt_phase_verify(struct kt_update *update);
 int kt_phase_quiesce(struct kt_update *update, const char *point);
+/* From here on a failure leads back to this call, where it is returned, if the driver can. */
+int kt_phase_snapshot(struct kt_update *update);
+void kt_snapshot_drop(void);
 int kt_phase_load(struct kt_update *update);
 /* Does not return if the new version starts. */
 int kt_phase_start(struct kt_update *update);
@@ -313,6 +317,8 @@ const struct kt_noted_variable *kt_noted_find(const struct kt_notes *notes, cons
 struct kt_notes *kt_notes_of_this_thread(void);
 /* The old version's noted variable of the calling thread, and where its value can be read. */
 const struct kt_noted_variable *kt_noted_old(const char *func, const char *name, void **address);
+/* The new version's of the calling thread, by its key; NULL if it has not been noted. */
+const struct kt_noted_variable *kt_noted_new(const char *key);
 void kt_notes_release(struct kt_notes *notes);
 
 /* The engine's translate callback. */

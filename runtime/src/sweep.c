@@ -265,12 +265,12 @@ static int sweep_all(struct kt_engine *e, uintptr_t frame) {
     return e->error_code != 0 ? -ECANCELED : 0;
 }
 
-__attribute__((noinline)) int kt_engine_sweep(void) {
+__attribute__((noinline)) int kt_engine_sweep(bool last) {
     struct kt_engine *e = kt_engine_current;
     if (e == NULL)
         return -EINVAL;
     kt_engine_run(e);
-    kt_engine_settle(e, true);
+    kt_engine_settle(e, last ? KT_SETTLE_ALL : KT_SETTLE_KNOWN);
     kt_journal_apply(&e->journal);
     if (e->error_code != 0)
         return -ECANCELED;

@@ -18,7 +18,8 @@
 #include "keys.h"
 #include "runtime.h"
 
-enum { RESERVED_BYTES = 256 << 20, MAX_KEY = 4096 };
+/* Less under a limit of the address space (ulimit -v). */
+enum { RESERVED_BYTES = 256 << 20, LEAST_RESERVED_BYTES = 512 << 10, MAX_KEY = 4096 };
 
 struct kt_symbols {
     struct kt_version *version;
@@ -44,11 +45,13 @@ static struct {
 
 static void *allocate(size_t size) {
     if (!memory.extent.hi) {
-        void *p = mmap(NULL, RESERVED_BYTES, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (p == MAP_FAILED)
-            return NULL;
-        memory.extent = (struct kt_extent){(uintptr_t)p, (uintptr_t)p + RESERVED_BYTES};
+        size_t reserved = RESERVED_BYTES;
+        void *p;
+        while ((p = mmap(NULL, reserved, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) == MAP_FAILED)
+            if ((reserved /= 8) < LEAST_RESERVED_BYTES)
+                return NULL;
+        memory.extent = (struct kt_extent){(uintptr_t)p, (uintptr_t)p + reserved};
         memory.used = memory.extent.lo;
     }
     size = (size + 15) & ~(size_t)15;

@@ -203,6 +203,8 @@ static int await_all(struct kt_failure *failure) {
     struct kt_state *s = kt_runtime.state;
     const struct kt_handover *h = kt_runtime.handover;
     uint64_t started = kt_now_ns(), reported = started;
+    uint64_t limit = h->deadline_ns > h->requested_ns ? h->deadline_ns - h->requested_ns
+                                                      : s->timeout_ms * UINT64_C(1000000);
     for (;;) {
         uint32_t seen = __atomic_load_n(&s->thread_events, __ATOMIC_SEQ_CST);
         struct entry *late = NULL;
@@ -218,7 +220,7 @@ static int await_all(struct kt_failure *failure) {
         char text[256] = "a new thread";
         if (late->thread)
             kt_thread_describe(late->thread, text, sizeof text);
-        if (s->timeout_ms && now - started > s->timeout_ms * UINT64_C(1000000))
+        if (limit && now - started > limit)
             return kt_fail(failure, KT_THREAD_LOST, text, late->info.update_pt);
         if (now - reported > REPORT_AFTER_NS) {
             char line[512];

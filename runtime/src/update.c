@@ -27,6 +27,12 @@ static void refuse(void) {
     const struct kt_failure *f = &update.failure;
     struct kt_handover *h = update.handover;
     char line[sizeof f->message * 2];
+    struct kt_state *s = kt_runtime.state;
+    snprintf(s->last_outcome, sizeof s->last_outcome, "refused KT%d", f->code);
+    /* Whoever hears of the outcome may ask again at once: nothing is to be in the way by then. */
+    kt_threads_resume();
+    kt_request_finish(update.request.directory, update.request.nonce);
+    kt_runtime.host->write_record();
     kt_json_escape(line, sizeof line, f->message);
     if (h->answer_fd >= 0) {
         kt_answer(h->answer_fd, h->answer_inode, "error %d %s", f->code, line);
@@ -37,10 +43,6 @@ static void refuse(void) {
         kt_answer_close(h->answer_fd, h->answer_inode);
     }
     kitsune_log("update to %s refused: KT%d: %s", update.request.path, f->code, f->message);
-    struct kt_state *s = kt_runtime.state;
-    snprintf(s->last_outcome, sizeof s->last_outcome, "refused KT%d", f->code);
-    kt_request_finish(update.request.directory, update.request.nonce);
-    kt_runtime.host->write_record();
     if (!h->log_was_open)
         kt_log_close();
 }
@@ -96,15 +98,19 @@ static __attribute__((noinline)) void attempt(const char *point) {
     if (!update.failure.code && kt_fault_at(KT_FAULT_REQUEST))
         kt_fail(&update.failure, KT_FAULT_INJECTED, "request");
     bool refused = update.failure.code || kt_phase_verify(&update) ||
-                   kt_phase_quiesce(&update, point) || kt_phase_load(&update);
-    if (refused)
+                   kt_phase_quiesce(&update, point) || kt_phase_snapshot(&update) ||
+                   kt_phase_load(&update);
+    if (refused) {
+        kt_snapshot_drop();
         refuse();
+    }
     release();
-    if (!refused && kt_phase_start(&update))
+    if (!refused && kt_phase_start(&update)) {
+        kt_snapshot_drop();
         refuse();
+    }
     under_way = 0;
     kt_close_own_files(h->dumpable);
-    kt_threads_resume();
 }
 
 static void announce(void) {

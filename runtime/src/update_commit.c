@@ -105,6 +105,7 @@ void kt_commit(void) {
     kt_enter_phase(KT_FAULT_COMMIT);
     redirect_signals(&failure, true);
     fail(&failure);
+    kt_snapshot_drop();
 
     outcome.migrated_ns = kt_now_ns();
     outcome.stats = *kt_engine_stats();

@@ -187,6 +187,7 @@ static int judge_others(struct kt_update *u) {
         if (!maps_read && kt_maps_read(&own, &maps))
             break;
         maps_read = true;
+        u->strangers = true;
         if (!is_outside_program(tid, &maps)) {
             char name[32], text[64];
             kt_task_name((long)getpid(), tid, name, sizeof name);

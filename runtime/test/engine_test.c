@@ -69,7 +69,7 @@ void finish_walk(void) {
     int code = 0;
     kt_engine_drain();
     if (kt_engine_error(&code) == NULL)
-        kt_engine_sweep();
+        kt_engine_sweep(true);
     if (kt_engine_error(&code) != NULL)
         fail_msg("KT%d: %s", code, kt_engine_error(NULL));
 }

@@ -151,7 +151,7 @@ static void what_malloc_cannot_have_returned_fails(void **state) {
         begin();
         kt_follow(&node_type, bad[i], 1, "root->bad[].node");
         kt_engine_drain();
-        kt_engine_sweep();
+        kt_engine_sweep(true);
         assert_failed(5401, "struct node", "root->bad[].node", NULL);
         kt_engine_abandon();
     }

@@ -22,7 +22,7 @@ static void outside_a_migration_addresses_are_kept(void **state) {
     assert_ptr_equal(kt_follow_plain(&x), &x);
     kt_migration_fail(1, "nothing");
     assert_null(kt_engine_error(NULL));
-    assert_true(kt_engine_drain() < 0 && kt_engine_sweep() < 0);
+    assert_true(kt_engine_drain() < 0 && kt_engine_sweep(true) < 0);
     kt_engine_commit();
     kt_engine_abandon();
 }
@@ -92,7 +92,7 @@ static void a_long_list_needs_no_stack(void **state) {
     assert_null(kt_engine_error(NULL));
     if (malloc_is_glibc()) /* a sanitizer's notes hold addresses of old objects, and keep those from
                               being freed */
-        assert_int_equal(kt_engine_sweep(), 0);
+        assert_int_equal(kt_engine_sweep(true), 0);
     kt_engine_commit();
     size_t length = 0;
     for (struct new_node *node = result; node != NULL; node = node->next, length++)
@@ -190,7 +190,7 @@ static void an_element_whose_array_is_never_reached_fails(void **state) {
     begin();
     kt_follow(&item_type, &old[4], 1, "table[].first");
     kt_engine_drain();
-    kt_engine_sweep();
+    kt_engine_sweep(true);
     assert_failed(5401, "struct item", "table[].first", NULL);
     kt_engine_abandon();
     free(old);
@@ -217,7 +217,7 @@ static void a_single_object_in_a_larger_block_fails(void **state) {
     begin();
     kt_follow(&item_type, old, KT_ONE, "root.item");
     kt_engine_drain();
-    kt_engine_sweep();
+    kt_engine_sweep(true);
     assert_failed(5404, "struct item", "root.item", NULL);
     kt_engine_abandon();
     free(old);

@@ -248,6 +248,10 @@ static void never(void *argument) {
     abort();
 }
 
+void snapshot_stand_aside(void) {
+    abort();
+}
+
 static void *begin(void *argument) {
     __atomic_add_fetch(&beginnings, 1, __ATOMIC_SEQ_CST);
     pthread_cleanup_push(never, NULL); /* must be forgotten when the frame is left */

@@ -316,4 +316,30 @@ testUnless(
   },
 );
 
+testUnless(
+  processes,
+  needsRoot,
+  "a process in another PID namespace is told from one that is not Kitsune's, and is updated from inside",
+  async () => {
+    const [v1 = '', v2 = ''] = await built();
+    const unshare = ['--pid', '--fork', '--mount-proc', '--kill-child'];
+    const probe = await runTool('unshare', [...unshare, 'true']);
+    if (probe.status !== 0) {
+      process.stdout.write(`skipped: unshare is not permitted here: ${probe.output.trim()}\n`);
+      return;
+    }
+    const program = startProgram('unshare', { args: [...unshare, v1, 'plain'] });
+    started.push(program);
+    const inside = async (): Promise<string> =>
+      (await runTool('pgrep', ['-P', String(program.pid)])).stdout.trim();
+    await program.hear(); // it listens
+    const pid = await inside();
+    const outside = await update(Number(pid), v2);
+    assert.equal(outside.status, 2, outside.output);
+    assert.match(outside.output, /KT6110/);
+    const ran = await runTool('nsenter', ['-t', pid, '-p', '-m', tools.doupd, '1', v2]);
+    assert.equal(ran.status, 0, ran.output);
+  },
+);
+
 processes.run();

@@ -114,6 +114,13 @@ int main(int argc, char **argv) {
         if (old != NULL && new_ != NULL)
             kt_engine_add_region(old, old_size, new_, new_size, v->spans, v->n_spans);
     }
+    for (uint32_t i = 0; i < pair->n_moved; i++) {
+        const struct kt_moved *m = &pair->moved[i];
+        char *old = dlsym(old_version, m->old_key), *new_ = dlsym(new_version, m->new_key);
+        if (old != NULL && new_ != NULL)
+            kt_engine_add_region(old + m->old_offset, m->old_size, new_ + m->new_offset,
+                                 m->new_size, m->spans, m->n_spans);
+    }
     for (uint32_t i = 0; i < pair->n_variables; i++) {
         const struct kt_variable *v = &pair->variables[i];
         void *old = NULL, *new_ = NULL;
@@ -139,7 +146,7 @@ int main(int argc, char **argv) {
     kt_engine_drain();
     int code;
     if (kt_engine_error(&code) == NULL)
-        kt_engine_sweep();
+        kt_engine_sweep(true);
     if (kt_engine_error(&code) != NULL) {
         fprintf(stderr, "KT%d: %s\n", code, kt_engine_error(NULL));
         kt_engine_abandon();

@@ -147,6 +147,98 @@ int check(void) { return !(conf.port == 8080 && conf.size == 6 && old == 77 && d
   `port -> conf.port  size -> conf.size: { $out = $in * 2; } conf.old -> old  struct deep.in.a -> struct deep.c  struct deep.b -> struct deep.in.z`,
 );
 migrates(
+  'pointers to fields that moved into or out of a nested struct follow them',
+  `
+struct deep { int x; struct { int k; int a; } in; int b; } d, *heap; int *to_a, *to_b, *heap_a, *heap_b;
+void build(void) { d.in.a = 5; d.b = 6; heap = malloc(sizeof *heap); *heap = d; to_a = &d.in.a; to_b = &d.b; heap_a = &heap->in.a; heap_b = &heap->b; }
+`,
+  `
+struct deep { int c; struct { int z; int k; } in; int x; } d, *heap; int *to_a, *to_b, *heap_a, *heap_b;
+int check(void) { if (d.c != 5 || d.in.z != 6 || heap->c != 5 || heap->in.z != 6) return 1; if (to_a != &d.c || to_b != &d.in.z) return 2; return heap_a != &heap->c || heap_b != &heap->in.z; }
+`,
+  `struct deep.in.a -> struct deep.c  struct deep.b -> struct deep.in.z`,
+  { copied: ['to_a', 'to_b', 'heap_a', 'heap_b'] },
+);
+migrates(
+  'variables become fields of a variable that is new, nested ones too, pointers with them',
+  `
+struct item { int a; }; int port = 80; int size; struct item *items; static int hidden; struct net { int a; int b; } net; char *host = "none"; struct old_limits { int low; } limits;
+void build(void) { port = 8080; size = 3; items = malloc(sizeof *items); items->a = 7; hidden = 1; net.a = 1; net.b = 2; host = "old"; limits.low = 4; }
+`,
+  `
+struct item { int more; int a; }; struct net { long b; int a; int c; };
+struct config { char name[8]; short on; int port; int size; struct item *items; struct { struct net net; unsigned flag : 3; char *host; } deep; } config = { "config", 1, 1, 1, 0, { { 1, 1, 1 }, 5, "new" } };
+struct limits { int low, high; } bounds = { 1, 2 };
+int check(void) { if (strcmp(config.name, "config") || config.on != 1) return 1; if (config.port != 8080 || config.size != 6) return 2;
+  if (config.items->a != 7 || config.items->more != 9) return 3; if (config.deep.net.a != 1 || config.deep.net.b != 2 || config.deep.net.c != 8) return 4;
+  return config.deep.flag != 5 || strcmp(config.deep.host, "old") || bounds.low != 4 || bounds.high != 2; }
+`,
+  `port -> config.port  size -> config.size: { $out = $in * 2; } items -> config.items  INIT struct item.more: { $out = 9; }
+net -> config.deep.net  INIT struct net.c: { $out = 8; }  host -> config.deep.host  limits.low -> bounds.low`,
+);
+migrates(
+  'a field with a rule of its own follows that, also in what the code of a less specific one makes',
+  `
+struct s { int a; int b; int c; struct s *next; int *in; }; struct s *head; int port, size; struct s one, two; struct owner { int x; int y; } *owner;
+void build(void) { port = 8080; size = 3; head = calloc(1, sizeof *head); head->a = 1; head->b = 2; head->c = 3; head->next = head; head->in = &head->c; one = *head; two = *head; owner = calloc(1, sizeof *owner); owner->x = 5; owner->y = 6; }
+`,
+  `
+struct sub { int k; int l; }; struct s { char pad[20]; int third; int b; int a; struct s *next; int *in; }; struct s *head; struct s one, two; struct config { int port; int size; int more; struct sub sub; } config = { 1, 1, 1, { 1, 1 } };
+struct owner { struct { int x; int other; } sub; } *owner;
+int check(void) { if (config.port != 8080 || config.size != 3 || config.more != 77 || config.sub.k != 8080 || config.sub.l != 77) return 1;
+  if (head->a != 100 || head->b != 1002 || head->third != 3 || head->next != head || head->in != &head->third) return 2;
+  if (one.a != 100 || one.b != 2002 || one.third != 3 || one.next != head) return 3; if (two.a != 55 || two.b != 3002 || two.third != 55) return 4;
+  return owner->sub.x != 5 || owner->sub.other != 9; }
+`,
+  `INIT config: { $out.more = 77; $out.sub.l = 77; } port -> config.port  size -> config.size  port -> config.sub.k
+struct s -> struct s: { $out.a = $out.b = $out.third = 100; XF_INVOKE(XF_PTR($xform(struct s, struct s)), &$in.next, &$out.next); $out.in = $in.in; }
+struct s.c -> struct s.third  struct s.b -> struct s.b: { $out = $in + 1000; }
+one.b -> one.b: { $out = $base.b + 2000; }
+two -> two: { $out.a = $out.b = $out.third = 55; } two.b -> two.b: { $out = $in + 3000; }
+INIT struct owner.sub: { $out.x = 1; $out.other = 9; } struct owner.x -> struct owner.sub.x`,
+);
+migrates(
+  'a place in an object of which code keeps no field is told from the start of the new one',
+  `
+struct s { int a; int b; int c; }; struct s *obj; int *start; void *inside; struct s var; int *in_var;
+void build(void) { obj = calloc(1, sizeof *obj); obj->b = 2; start = &obj->a; inside = &obj->b; in_var = &var.c; var.c = 33; }
+`,
+  `
+struct s { int x; int y; long z; }; struct s *obj; int *start; void *inside; struct s var; int *in_var;
+static int within(void *p, void *object, size_t size) { return (uintptr_t)p - (uintptr_t)object < size; }
+int check(void) { if (obj->y != 2 || start != &obj->x) return 1; if (within(inside, obj, sizeof *obj) || *(int *)inside != 2) return 2; return within(in_var, &var, sizeof var) || *in_var != 33; }
+`,
+  `struct s -> struct s: { $out.y = $in.b; }`,
+  { copied: ['start', 'inside', 'in_var'] },
+);
+migrates(
+  'pointers into a flexible array follow its elements, in the padding at the end of the struct as well',
+  `
+struct e { int a, b; }; struct s { int n; struct e v[] E_ARRAY(self.n); } *h; struct text { long n; char c; char v[] E_ARRAY(self.n); } *t; int *in; void *E_OPAQUE element; char *first, *last;
+void build(void) { h = malloc(sizeof *h + 50 * sizeof *h->v); h->n = 50; for (int i = 0; i < 50; i++) h->v[i].b = i; in = &h->v[30].b; element = &h->v[20];
+  t = malloc(sizeof *t + 100); t->n = 100; memset(t->v, 'v', 100); first = t->v; last = &t->v[99]; }
+`,
+  `
+struct e { int b; long pad; int a; }; struct s { char x; int n; struct e v[] E_ARRAY(self.n); } *h; struct text { long n, m; char c, d; char v[] E_ARRAY(self.n); } *t; int *in; void *E_OPAQUE element; char *first, *last;
+int check(void) { for (int i = 0; i < 50; i++) if (h->v[i].b != i || h->v[i].pad != 7) return 1; if (in != &h->v[30].b || element != &h->v[20]) return 2; return first != t->v || last != &t->v[99] || *last != 'v'; }
+`,
+  `INIT struct e.pad: { $out = 7; } INIT struct s.x: { $out = 1; } INIT struct text.m: { $out = 1; } INIT struct text.d: { $out = 1; }`,
+  { copied: ['in', 'element', 'first', 'last'] },
+);
+migrates(
+  'code makes a flexible array of any length, alone or with its struct',
+  `
+struct s { int n; int v[] E_ARRAY(self.n); } *h; struct w { int n; int v[] E_ARRAY(self.n); } *g;
+void build(void) { h = malloc(sizeof *h + 500 * sizeof *h->v); h->n = 500; for (int i = 0; i < 500; i++) h->v[i] = i; g = malloc(sizeof *g + 700 * sizeof *g->v); g->n = 700; for (int i = 0; i < 700; i++) g->v[i] = i; }
+`,
+  `
+struct s { int n, more; long v[] E_ARRAY(self.n); } *h; struct w { int more, n; long v[] E_ARRAY(self.n); } *g;
+int check(void) { for (int i = 0; i < 500; i++) if (h->v[i] != 2 * i) return 1; for (int i = 0; i < 700; i++) if (g->v[i] != 3 * i) return 2; return h->more != 1 || g->n != 700; }
+`,
+  `INIT struct s.more: { $out = 1; } struct s.v -> struct s.v: { for (int i = 0; i < $base.n; i++) $out[i] = 2 * $in[i]; }
+struct w -> struct w: { $out.n = $in.n; for (int i = 0; i < $in.n; i++) $out.v[i] = 3 * $in.v[i]; }`,
+);
+migrates(
   'rule code transforms by $xform and $gen with the same identity of objects',
   `
 struct item { int a; };

@@ -151,6 +151,12 @@ static int serve(int argc, char **argv) {
                 continue;
             }
             printf("child %d\n", (int)child);
+        } else if (!strcmp(line, "block")) {
+            /* All signals but the one that carries requests. */
+            sigset_t all;
+            sigfillset(&all);
+            sigdelset(&all, SIGRTMAX - 3);
+            printf("%d\n", sigprocmask(SIG_SETMASK, &all, NULL));
         } else if (!strcmp(line, "literal")) {
             literal = "literal of version " TEXT(VERSION);
             printf("ok\n");
@@ -161,6 +167,35 @@ static int serve(int argc, char **argv) {
     }
     (void)noted;
 }
+
+#ifdef FAILS
+/* Touches what it can reach, then fails as $FAILURE says. */
+static void fail_to_start(void) {
+    const char *how = getenv("FAILURE");
+    char *pieces[64];
+    counter = 1000;
+    strcpy(heap->text, "spoilt");
+    free(heap->text);
+    for (size_t i = 0; i < 64; i++)
+        pieces[i] = memset(malloc(i * 5000 + 1), 'x', i * 5000 + 1);
+    for (size_t i = 0; i < 64; i += 2)
+        free(pieces[i]);
+    int pipes[2];
+    if (pipe(pipes) || dup2(pipes[0], 0) < 0)
+        how = "exit";
+    signal(SIGUSR1, SIG_IGN);
+    printf("this is never seen");
+    if (!strcmp(how, "SIGSEGV"))
+        *(volatile int *)16 = 1;
+    if (!strcmp(how, "SIGABRT"))
+        abort();
+    if (!strcmp(how, "SIGFPE"))
+        raise(SIGFPE);
+    while (!strcmp(how, "late"))
+        pause();
+    exit(3);
+}
+#endif
 
 #ifdef UNRESOLVED
 void no_such_function(void);
@@ -183,6 +218,10 @@ int main(int argc, char **argv) {
     struct sigaction action = {.sa_handler = on_usr1};
     if (!kitsune_is_updating())
         sigaction(SIGUSR1, &action, NULL);
+#ifdef FAILS
+    if (kitsune_is_updating())
+        fail_to_start();
+#endif
     atexit(goodbye);
     (void)in_child;
 #ifdef EXITS
