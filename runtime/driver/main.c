@@ -199,7 +199,7 @@ static void run_program(void *argument) {
 
 int main(int argc, char **argv) {
     struct driver_options options = {
-        .timeout_s = 30, .signal = SIGRTMAX - 3, .on_failure = KT_ON_FAILURE_RESUME};
+        .timeout_s = 30, .signal = SIGRTMAX - 3, .on_failure = KT_ON_FAILURE_AUTO};
     char *exec_entry = take_exec_path();
     const char *exec_path = exec_entry ? exec_entry + strlen(KT_EXEC_PATH_VARIABLE) : NULL;
     if (!exec_path)

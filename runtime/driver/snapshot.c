@@ -795,7 +795,7 @@ static __attribute__((noinline)) int take(void) {
 
 int snapshot_take(uint64_t until_ns, struct kt_setback *setback) {
     sigset_t all, before;
-    if (driver_state->on_failure != KT_ON_FAILURE_RESUME || !proc_is_own() || !make())
+    if (driver_state->on_failure == KT_ON_FAILURE_ABORT || !proc_is_own() || !make())
         return -1;
     struct snapshot *s = snapshot;
     s->channel =

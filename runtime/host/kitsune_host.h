@@ -176,7 +176,9 @@ struct kt_kept_range {
 
 enum { KT_MAX_KEPT = 512 };
 
-enum kt_on_failure { KT_ON_FAILURE_RESUME, KT_ON_FAILURE_ABORT };
+/* AUTO: as RESUME, but for programs with so much memory that the snapshot would make the pause
+ * long. */
+enum kt_on_failure { KT_ON_FAILURE_RESUME, KT_ON_FAILURE_ABORT, KT_ON_FAILURE_AUTO };
 
 /* Places where a test can make an update fail: one for each phase. */
 enum kt_fault {

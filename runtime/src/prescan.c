@@ -16,6 +16,8 @@
 
 #define PAGE ((uint64_t)KT_PAGE_BYTES)
 
+#define LARGE ((uint64_t)256 << 20)
+
 /* Of the program's own resident memory; 0 if it can't be told. `pages`: of its address space. */
 static uint64_t own_memory(uint64_t *pages) {
     char text[256], *p;
@@ -31,6 +33,11 @@ static uint64_t own_memory(uint64_t *pages) {
     resident = strtoul(p, &p, 10);
     shared = strtoul(p, &p, 10);
     return resident > shared ? (resident - shared) * PAGE : 0;
+}
+
+bool kt_memory_is_large(void) {
+    uint64_t pages;
+    return own_memory(&pages) >= LARGE;
 }
 
 /* What an update of code alone searches for: the version, and what earlier ones left. */
@@ -49,7 +56,7 @@ bool kt_prescan_start(uint64_t until_ns) {
     if (host->size < sizeof *host || kt_runtime.state->size < sizeof *kt_runtime.state)
         return false; /* an earlier driver */
     kt_prescan_end();
-    bool started = own_memory(&pages) >= KT_PRESCAN_LEAST && kt_may_clone() &&
+    bool started = own_memory(&pages) >= LARGE && kt_may_clone() &&
                    host->prescan_start(interests, interests_of(interests), pages, until_ns) == 0;
     errno = saved;
     return started;

@@ -22,8 +22,9 @@
 
 #include "engine.h"
 
-/* Less resident memory is searched in a pause that nobody feels. */
-#define KT_PRESCAN_LEAST ((uint64_t)256 << 20)
+/* Whether the program has so much resident memory of its own that a pause which has to do with all
+ * of it would be felt: 256 MiB. Async-signal-safe. */
+bool kt_memory_is_large(void);
 
 /* Starts the search. When it ends (at the latest at `until_ns`, CLOCK_MONOTONIC) the process gets
  * the signal of requests. False: it is not worth it or can't be done. Async-signal-safe. */

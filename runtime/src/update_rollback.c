@@ -4,9 +4,10 @@
  * Every failure from the start to the commit ends here: a migration that failed, a main that
  * returned or exited. The driver puts the process back to where the old version asked for the
  * snapshot, and the update is refused there like one that failed before the start. Without a
- * snapshot (--on-failure=abort, a filter of system calls, no memory for it, threads of libraries),
- * or if the new version has created threads or ended some, the old version's memory may have been
- * written to: the process reports and aborts rather than go on with state that nobody vouches for.
+ * snapshot (--on-failure=abort, much memory, a filter of system calls, no memory for it, threads of
+ * libraries), or if the new version has created threads or ended some, the old version's memory may
+ * have been written to: the process reports and aborts rather than go on with state that nobody
+ * vouches for.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "kitsune.h"
+#include "prescan.h"
 #include "runtime.h"
 #include "sweep.h"
 
@@ -105,7 +107,8 @@ int kt_phase_snapshot(struct kt_update *u) {
     uint64_t limit = h->deadline_ns > h->requested_ns ? h->deadline_ns - h->requested_ns : 0;
     /* A thread that does not come back is told of by its name (kt_threads_relaunch()). */
     uint64_t more = kt_is_threaded() ? THREADS_LATER_NS : 0;
-    if (!host || u->strangers || !kt_may_clone() ||
+    bool wanted = kt_runtime.state->on_failure != KT_ON_FAILURE_AUTO || !kt_memory_is_large();
+    if (!host || !wanted || u->strangers || !kt_may_clone() ||
         host->snapshot(limit ? kt_now_ns() + limit + more : 0, &why) <= 0)
         return 0;
     return cause(u, &why, (double)limit / 1e9);

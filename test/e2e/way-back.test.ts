@@ -53,4 +53,22 @@ for (const [failure, told] of failures)
     assert.equal(await program.ask('rounds'), all(3));
   });
 
+for (const [choice, status] of [
+  [[], 3],
+  [['--on-failure', 'resume'], 1],
+] as const)
+  wayBack(
+    `with much memory the way back is there on request only: ${choice.join(' ') || 'default'}`,
+    async () => {
+      const [v1 = '', v2 = ''] = await built();
+      const environment = { FAILURE: 'main crash', MEBIBYTES: '300' };
+      const program = startProgram(v1, { environment, driver: choice });
+      started.push(program);
+      assert.equal(await program.ask('rounds'), 'version 1: all count, 0 wrong');
+      const ran = await update(program.pid, v2, {});
+      assert.equal(ran.status, status, ran.output);
+      if (status === 1) assert.equal(await program.ask('rounds'), 'version 1: all count, 0 wrong');
+    },
+  );
+
 wayBack.run();
