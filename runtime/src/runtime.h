@@ -85,6 +85,8 @@ int kt_request_take(struct kt_request *request, struct kt_failure *failure);
 /* Ends a request that was taken, whatever came of it. */
 void kt_request_finish(const char *directory, const char *nonce);
 bool kt_request_pending(void);
+/* The descriptor that can be read while an update is pending; made if there is none. -1: errno. */
+int kt_request_descriptor(bool under_way);
 
 /* ---- Talking to doupd and the log: report.c, ktlog.c
  * ----------------------------------------------------------- */

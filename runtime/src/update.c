@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "kitsune.h"
@@ -210,17 +209,5 @@ KT_PUBLIC int kitsune_update_fd(void) {
         errno = ENOSYS;
         return -1;
     }
-    struct kt_state *s = kt_runtime.state;
-    if (s->update_fd >= 0 && kt_is_same_file(s->update_fd, s->update_fd_inode, 0))
-        return s->update_fd;
-    int fd = eventfd(kt_request_pending(), EFD_CLOEXEC | EFD_NONBLOCK);
-    struct stat st;
-    if (fd < 0)
-        return -1;
-    if (fstat(fd, &st)) {
-        close(fd);
-        return -1;
-    }
-    s->update_fd_inode = st.st_ino;
-    return s->update_fd = fd;
+    return kt_request_descriptor(under_way);
 }

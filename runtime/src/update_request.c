@@ -14,6 +14,8 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -66,6 +68,9 @@ static void stop_waking(void) {
     s->timer_exists = 0;
 }
 
+/* A lock: threads that ask at the same time get the same descriptor. */
+static uint32_t making_descriptor;
+
 static void show_pending(bool pending) {
     struct kt_state *s = kt_runtime.state;
     uint64_t value = 1;
@@ -74,6 +79,30 @@ static void show_pending(bool pending) {
     ssize_t n = pending ? write(s->update_fd, &value, sizeof value)
                         : read(s->update_fd, &value, sizeof value);
     (void)n; /* full or empty already: as wanted */
+}
+
+int kt_request_descriptor(bool under_way) {
+    struct kt_state *s = kt_runtime.state;
+    struct stat st;
+    while (__atomic_exchange_n(&making_descriptor, 1, __ATOMIC_ACQUIRE))
+        sched_yield();
+    int fd = s->update_fd;
+    if (fd < 0 || !kt_is_same_file(fd, s->update_fd_inode, 0)) {
+        fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (fd >= 0 && fstat(fd, &st)) {
+            close(fd);
+            fd = -1;
+        }
+        if (fd >= 0) {
+            s->update_fd_inode = st.st_ino;
+            s->update_fd = fd;
+            /* Only now: a request that came in between would go unseen. */
+            if (kt_request_pending() || under_way)
+                show_pending(true);
+        }
+    }
+    __atomic_store_n(&making_descriptor, 0, __ATOMIC_RELEASE);
+    return fd;
 }
 
 void kt_refresh_attention(void) {
@@ -215,6 +244,7 @@ void kt_on_fork_child(void) {
     /* The eventfd is shared with the parent: draining it here would hide the parent's request from
      * it. */
     kt_runtime.state->update_fd = -1;
+    making_descriptor = 0;
     /* An update that is under way is the parent's, too; the child goes through it unheard. */
     struct kt_handover *h = kt_runtime.mode == KT_MODE_STARTING ? kt_runtime.handover : NULL;
     if (h) {
