@@ -8,7 +8,7 @@ import { reportTo } from '../support/terminal.js';
 import { type CompilerContext, runCompiler } from './compiler.js';
 import type { Installation } from './installation.js';
 import { appendLog } from './log.js';
-import { finishObjectFile, originOf } from './object-files.js';
+import { finishVersion, originOf } from './object-files.js';
 import type { LinkStep } from './steps.js';
 import { compilerKey } from './target.js';
 
@@ -35,8 +35,7 @@ export async function link(step: LinkStep, words: readonly string[], context: Li
     return result.status;
   }
   if (step.form === 'version') {
-    // After link-time optimisation the summary exists only now.
-    await finishObjectFile(pending.path, caller);
+    await finishVersion(pending.path, caller);
     const found = await foreign;
     if (found.length > 0) reportTo(caller, [foreignObjects(step.output, found)]);
   }

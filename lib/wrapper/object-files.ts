@@ -126,6 +126,12 @@ export async function finishObjectFile(path: string, caller: Caller): Promise<vo
   if (patches.length > 0) await caller.patch(path, patches);
 }
 
+/** The same for a linked version, where main is found in another way: after link-time optimisation the summary exists only now. */
+export async function finishVersion(path: string, caller: Caller): Promise<void> {
+  const patches = unloadTypes((await readSections(partsOf(path, caller))) ?? []);
+  if (patches.length > 0) await caller.patch(path, patches);
+}
+
 /** The bytes of the type summary in an object, if it has one. */
 export async function readTypesSection(
   path: string,
