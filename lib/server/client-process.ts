@@ -152,7 +152,7 @@ function callerOf(
   { ask, tell, body }: Line,
 ): Caller {
   let input: Promise<Buffer> | undefined;
-  const outputs: Outputs = new Map();
+  const outputs: Output[] = [];
   const done = (): void => {};
   return {
     ...facts,
@@ -172,7 +172,7 @@ function callerOf(
       const status = reply.u32();
       const signal = signalNames.get(reply.u32()) as NodeJS.Signals | undefined;
       const stdout = reply.blob();
-      outputs.set(answer.number, stdout);
+      outputs.push({ request: answer.number, bytes: stdout });
       return { status, signal, stdout, stderr: reply.blob() };
     },
     async become(command, args) {
@@ -217,20 +217,22 @@ function callerOf(
   };
 }
 
-/** What children have written to their standard output, by the request. */
-type Outputs = Map<number, Buffer>;
+/** What a child has written to its standard output. */
+interface Output {
+  readonly request: number;
+  readonly bytes: Buffer;
+}
 
 /** The client has what its children have written: parts of it are named instead of sent. */
-function writePieces(body: BodyWriter, content: Content, outputs: Outputs): void {
+function writePieces(body: BodyWriter, content: Content, outputs: readonly Output[]): void {
   const pieces = piecesOf(content);
   body.u32(pieces.length);
   for (const piece of pieces) {
-    const known = [...outputs].find(([, output]) => isPart(piece, output));
+    const known = outputs.find(({ bytes }) => isPart(piece, bytes));
     if (known) {
-      const [request, output] = known;
       body
-        .u32(request)
-        .u32(piece.byteOffset - output.byteOffset)
+        .u32(known.request)
+        .u32(piece.byteOffset - known.bytes.byteOffset)
         .u32(piece.length);
     } else body.u32(0).str(piece);
   }

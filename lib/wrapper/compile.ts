@@ -66,13 +66,12 @@ export async function compileFile(
   const target = targetOf(context, step.compileOptions);
   // If it can't be started, the next call says so.
   target.catch(() => {});
-  const read = await readSource(step, output, input, context);
+  const read = await readSource(step, output, input, fromInput, context);
   if ('status' in read) return read.status;
-  const { preprocessed, dependencies } = read;
+  const { preprocessed, text, dependencies } = read;
   let { spoken } = read;
 
   // 2. Rewrite.
-  const text = decodeSource(preprocessed);
   const rewritten = await rewrite({
     text,
     fileKey: read.fileKey,
@@ -152,6 +151,7 @@ export async function compileFile(
 
 interface Preprocessed {
   readonly preprocessed: Buffer;
+  readonly text: string;
   /** What the preprocessor said. */
   readonly spoken: Buffer;
   readonly fileKey: string;
@@ -163,17 +163,18 @@ async function readSource(
   step: CompileStep,
   output: string,
   input: Buffer | undefined,
+  fromInput: RunOptions,
   context: CompileContext,
 ): Promise<Preprocessed | { readonly status: number }> {
   const { caller, compiler, temporaries } = context;
   if (step.preprocessed) {
     const preprocessed = input ?? (await caller.read(step.source));
-    const original = sourceOfPreprocessed(decodeSource(preprocessed));
+    const text = decodeSource(preprocessed);
+    const original = sourceOfPreprocessed(text);
     const key = original === undefined ? step.fileKey : fileKey(original, context.kitsune.root);
-    return { preprocessed, spoken: Buffer.alloc(0), fileKey: key };
+    return { preprocessed, text, spoken: Buffer.alloc(0), fileKey: key };
   }
   const dependencies = step.dependencies && (await pendingDependencies(step.dependencies, context));
-  const fromInput: RunOptions = input ? { ...captured, input } : captured;
   const again: RunOptions = { ...fromInput, ...preprocessedBefore };
   const preprocess = (options: readonly string[], how: RunOptions): Promise<RunResult> =>
     runCompiler(
@@ -196,17 +197,20 @@ async function readSource(
     await plain.discard();
     preprocessed = whole;
     spoken = other.stderr;
-  } else if (
+  }
+  const text = decodeSource(preprocessed);
+  if (
+    result.status === 0 &&
     (step.dependencies || step.preprocessOptions.includes('-Winvalid-pch')) &&
     compiler.family === 'gcc' &&
-    (await hasPrecompiledBeside(preprocessed, caller))
+    (await hasPrecompiledBeside(text, caller))
   ) {
     // What the compiler says of it, and which headers it then depends on.
     const words = [...step.plainOptions, withPrecompiled, '-o', await temporaries.path('precompiled.i')];
     ({ stderr: spoken } = await preprocess(words, again));
   }
   if (step.keepPreprocessed !== undefined) await caller.write(step.keepPreprocessed, preprocessed);
-  return { preprocessed, spoken, fileKey: step.fileKey, ...(dependencies ? { dependencies } : {}) };
+  return { preprocessed, text, spoken, fileKey: step.fileKey, ...(dependencies ? { dependencies } : {}) };
 }
 
 /** Passes on what the compiler said. */

@@ -114,22 +114,32 @@ async function exposeMain(sections: readonly Section[], read: ReadPart): Promise
   return patches;
 }
 
+/** Corrects an ELF file in place. Files that are not ELF are left alone. */
+async function correct(
+  path: string,
+  caller: Caller,
+  find: (sections: readonly Section[], read: ReadPart) => Promise<Patch[]> | Patch[],
+): Promise<void> {
+  const read = partsOf(path, caller);
+  const sections = await readSections(read);
+  const patches = sections ? await find(sections, read) : [];
+  if (patches.length > 0) await caller.patch(path, patches);
+}
+
 /**
  * Makes of a freshly compiled object what versions are linked from, in place: its type summary is not loaded at run time, its main can be
  * found by name. Files that are not ELF are left alone.
  */
-export async function finishObjectFile(path: string, caller: Caller): Promise<void> {
-  const read = partsOf(path, caller);
-  const sections = await readSections(read);
-  if (!sections) return;
-  const patches = [...unloadTypes(sections), ...(await exposeMain(sections, read))];
-  if (patches.length > 0) await caller.patch(path, patches);
+export function finishObjectFile(path: string, caller: Caller): Promise<void> {
+  return correct(path, caller, async (sections, read) => [
+    ...unloadTypes(sections),
+    ...(await exposeMain(sections, read)),
+  ]);
 }
 
 /** The same for a linked version, where main is found in another way: after link-time optimisation the summary exists only now. */
-export async function finishVersion(path: string, caller: Caller): Promise<void> {
-  const patches = unloadTypes((await readSections(partsOf(path, caller))) ?? []);
-  if (patches.length > 0) await caller.patch(path, patches);
+export function finishVersion(path: string, caller: Caller): Promise<void> {
+  return correct(path, caller, unloadTypes);
 }
 
 /** The bytes of the type summary in an object, if it has one. */

@@ -6,7 +6,6 @@
 import { deflateSync, inflateSync } from 'node:zlib';
 import type { Caller } from '../support/caller.js';
 import { type CompilerContext, runCompiler } from './compiler.js';
-import { decodeSource } from './source-text.js';
 import type { PrecompileStep } from './steps.js';
 
 const mark = '\nkitsune-header-text ';
@@ -58,8 +57,8 @@ export async function fillInPrecompiled(text: Buffer, caller: Caller): Promise<B
 }
 
 /** Whether the preprocessor, which read the text of the first header, passed by one that is precompiled. */
-export async function hasPrecompiledBeside(text: Buffer, caller: Caller): Promise<boolean> {
-  for (const [, name] of decodeSource(text).matchAll(/^# 1 "((?:[^"\\\n]|\\.)*)" 1/gm)) {
+export async function hasPrecompiledBeside(text: string, caller: Caller): Promise<boolean> {
+  for (const [, name] of text.matchAll(/^# 1 "((?:[^"\\\n]|\\.)*)" 1/gm)) {
     // gcc includes this one by itself.
     if (name!.endsWith('/stdc-predef.h')) continue;
     return (await caller.kindOf(`${name!.replace(/\\(.)/g, '$1')}.gch`)) !== 'none';

@@ -391,8 +391,9 @@ export function fieldAt(view: View, start: AggregateNode, names: readonly string
   if (field === undefined || rest.length === 0) return field;
   if (field.node.kind !== 'struct' && field.node.kind !== 'union') return undefined;
   const inner = fieldAt(view, field.node, rest);
-  if (inner?.offset === undefined || field.offset === undefined) return inner;
-  return { ...inner, offset: field.offset + inner.offset };
+  if (inner?.offset === undefined) return inner;
+  const { offset, ...others } = inner;
+  return field.offset === undefined ? others : { ...others, offset: field.offset + offset };
 }
 
 /** A variable, or a field in it, as the old object of a place elsewhere. */

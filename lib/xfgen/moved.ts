@@ -1,11 +1,8 @@
 /** Variables, or parts of them, that are elsewhere in the new version: where pointers to them lead now. */
 
-import { isAggregate } from './places.js';
 import type { Plan } from './plan.js';
 import type { Relation, Source } from './relation.js';
-import { findField } from './rules.js';
 import { type Span, sizeOf, spansOf } from './spans.js';
-import type { Node, View } from './view.js';
 
 export interface Moved {
   readonly oldKey: string;
@@ -26,7 +23,7 @@ export function movedPlaces(plan: Plan): Moved[] {
   function add(source: FromVariable, relation: Relation, newKey: string, newOffset: number): void {
     if (source.field?.bits !== undefined) return;
     const node = source.field?.node ?? plan.old.variableNode(source.variable).node;
-    const oldOffset = offsetIn(plan.old, plan.old.variableNode(source.variable).node, source.fields);
+    const oldOffset = source.field === undefined ? 0 : source.field.offset;
     if (oldOffset === undefined) return;
     found.push({
       oldKey: source.variable.key,
@@ -61,12 +58,4 @@ export function movedPlaces(plan: Plan): Moved[] {
     visit(root.relation, root.variable.key, 0);
   }
   return found;
-}
-
-function offsetIn(view: View, start: Node, names: readonly string[]): number | undefined {
-  const [name, ...rest] = names;
-  if (name === undefined) return 0;
-  const field = isAggregate(start) ? findField(view, start, name) : undefined;
-  const inner = field === undefined ? undefined : offsetIn(view, field.node, rest);
-  return field?.offset === undefined || inner === undefined ? undefined : field.offset + inner;
 }

@@ -254,27 +254,28 @@ struct entry {
     char name[];
 };
 
-/* Calls `visit` for each thread of the process, helpers that search memory included, until it gives
- * false. */
-static bool each_thread(struct snapshot *s, bool (*visit)(struct snapshot *s, int tid)) {
-    int directory = open_of(s->owner, "task", O_DIRECTORY);
-    bool go_on = directory >= 0;
+/* The numbers that a directory of /proc/PID names, as far as there is room; -1 if it can't be read.
+ */
+static int list_numbers(struct snapshot *s, pid_t pid, const char *what, int *list, int most) {
+    int directory = open_of(pid, what, O_DIRECTORY), count = 0;
     long n;
-    while (go_on && (n = syscall(SYS_getdents64, directory, s->buffer, sizeof s->buffer)) > 0)
-        for (long at = 0; go_on && at < n;) {
+    if (directory < 0)
+        return -1;
+    while ((n = syscall(SYS_getdents64, directory, s->buffer, sizeof s->buffer)) > 0)
+        for (long at = 0; at < n;) {
             const struct entry *e = (const void *)(s->buffer + at);
             const char *p = e->name;
-            go_on = *p == '.' || visit(s, (int)number(&p, 10));
+            if (*p != '.' && count < most)
+                list[count++] = (int)number(&p, 10);
             at += e->length;
         }
-    if (directory >= 0)
-        close(directory);
-    return go_on;
+    close(directory);
+    return count;
 }
 
-static bool note_thread(struct snapshot *s, int tid) {
-    s->threads[s->n_threads++] = tid;
-    return s->n_threads < MOST_RANGES;
+/* Room for numbers, before it is put to its own use. */
+static int *spare_list(struct snapshot *s) {
+    return (int *)s->now;
 }
 
 static bool was_there(struct snapshot *s, int tid) {
@@ -418,24 +419,9 @@ static bool put_back_memory(struct snapshot *s, int n) {
 /* Calls `visit` for each descriptor that the process has now. */
 static void each_descriptor(struct snapshot *s, pid_t pid,
                             void (*visit)(struct snapshot *s, int fd)) {
-    int *list = (int *)s->now; /* before that is put to its own use */
-    const size_t most = sizeof s->now / sizeof(struct range);
-    size_t count = 0;
-    int directory = open_of(pid, "fd", O_DIRECTORY);
-    long n;
-    if (directory < 0)
-        return;
-    while ((n = syscall(SYS_getdents64, directory, s->buffer, sizeof s->buffer)) > 0)
-        for (long at = 0; at < n;
-             at += ((const struct entry *)(const void *)(s->buffer + at))->length) {
-            const char *p = ((const struct entry *)(const void *)(s->buffer + at))->name;
-            if (*p != '.' && count < most)
-                list[count++] = (int)number(&p, 10);
-        }
-    close(directory);
-    for (size_t i = 0; i < count; i++)
-        if (pid != s->owner || list[i] != directory)
-            visit(s, list[i]);
+    int count = list_numbers(s, pid, "fd", spare_list(s), MOST_RANGES);
+    for (int i = 0; i < count; i++)
+        visit(s, spare_list(s)[i]);
 }
 
 static int compare_files(const struct snapshot *s, int fd) {
@@ -468,10 +454,9 @@ static bool closes_on_exec(const struct snapshot *s, int fd) {
 }
 
 static void close_new(struct snapshot *s, int fd) {
-    if (!keeper_has(s, fd)) {
-        close(fd);
+    /* The one by which the list was read has been closed. */
+    if (!keeper_has(s, fd) && close(fd) == 0)
         s->setback.closed++;
-    }
 }
 
 static void reopen(struct snapshot *s, int fd) {
@@ -646,12 +631,15 @@ static void go_back(void) {
     setcontext(&s->context);
 }
 
-/* No thread runs that was not there: what it stands on would be taken away. One that has done its
- * work may still be there for a moment. */
+/* No thread runs that was not there, helpers that search memory included: what it stands on would
+ * be taken away. One that has done its work may still be there for a moment. */
 static bool is_alone(struct snapshot *s, uint64_t patience_ns) {
     const struct timespec pause = {0, 1000000};
     for (uint64_t until = now_ns() + patience_ns;; nanosleep(&pause, NULL)) {
-        if (each_thread(s, was_there))
+        int n = list_numbers(s, s->owner, "task", spare_list(s), MOST_RANGES), i = 0;
+        while (i < n && was_there(s, spare_list(s)[i]))
+            i++;
+        if (i == n)
             return true;
         if (now_ns() >= until)
             return false;
@@ -808,10 +796,10 @@ int snapshot_take(uint64_t until_ns, struct kt_setback *setback) {
     s->gone_back = 0;
     s->threads_created = __atomic_load_n(&driver_state->threads_created, __ATOMIC_SEQ_CST);
     s->waker_tid = driver_state->waker_tid;
-    s->n_threads = 0;
+    s->n_threads = list_numbers(s, s->owner, "task", s->threads, MOST_RANGES);
     s->n_had = read_ranges(s, s->owner, s->had);
     s->end_of_heap = (uintptr_t)syscall(SYS_brk, 0);
-    if (s->n_had < 0 || !each_thread(s, note_thread) || !note_parked(s)) {
+    if (s->n_had < 0 || s->n_threads < 0 || s->n_threads == MOST_RANGES || !note_parked(s)) {
         munmap(s->channel, sizeof *s->channel);
         return -1;
     }

@@ -255,15 +255,21 @@ static void check_tells_without_disturbing(void **state) {
     assert_int_equal(end(&p), 0);
 }
 
+/* A program of which an update was refused because a fault was injected. */
+static struct program refused_in(const char *phase) {
+    struct program p = start(
+        (const char *const[]){DRIVER, "--quiet", "--fault", phase, VERSIONS "/counter-1", NULL});
+    ask(&p, "state");
+    assert_int_equal(update(&p, "counter-2"), 1);
+    assert_contains(text, "KT5301");
+    return p;
+}
+
 static void every_phase_before_the_start_can_fail_without_harm(void **state) {
     (void)state;
     static const char *const phases[] = {"request", "verify", "quiesce", "load"};
     for (size_t i = 0; i < sizeof phases / sizeof *phases; i++) {
-        struct program p = start((const char *const[]){DRIVER, "--quiet", "--fault", phases[i],
-                                                       VERSIONS "/counter-1", NULL});
-        ask(&p, "state");
-        assert_int_equal(update(&p, "counter-2"), 1);
-        assert_contains(text, "KT5301");
+        struct program p = refused_in(phases[i]);
         const char *answer = ask(&p, "state");
         /* What was loaded already is unloaded in good order. */
         if (!strcmp(answer, "destructor of version 2")) {
@@ -343,11 +349,7 @@ static void every_phase_after_the_start_can_fail_without_harm(void **state) {
     (void)state;
     static const char *const phases[] = {"start", "migrate", "commit"};
     for (size_t i = 0; i < sizeof phases / sizeof *phases; i++) {
-        struct program p = start((const char *const[]){DRIVER, "--quiet", "--fault", phases[i],
-                                                       VERSIONS "/counter-1", NULL});
-        ask(&p, "state");
-        assert_int_equal(update(&p, "counter-2"), 1);
-        assert_contains(text, "KT5301");
+        struct program p = refused_in(phases[i]);
         assert_contains(ask(&p, "state"), "version 1 counter=2");
         assert_int_equal(end(&p), 0);
         assert_string_equal(text, "goodbye from version 1\ndestructor of version 1\n");
