@@ -3,7 +3,7 @@
  * measured from outside, and ended whatever happens.
  */
 
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, type ExecFileException, execFile, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -49,6 +49,9 @@ const asUser = (user: number): readonly string[] => [
   '--',
 ];
 
+const howItEnded = ({ signal, killed }: ExecFileException): string =>
+  signal ? ` (ended by ${signal}${killed === true ? ', as it took too long or said too much' : ''})` : '';
+
 /** Runs a command to its end; a signal counts as status 255. */
 export function runTool(command: string, args: readonly string[], options: RunOptions = {}): Promise<Ran> {
   const begun = performance.now();
@@ -66,7 +69,8 @@ export function runTool(command: string, args: readonly string[], options: RunOp
       },
       (error, stdout, stderr) => {
         const status = error === null ? 0 : typeof error.code === 'number' ? error.code : 255;
-        const said = error !== null && status === 255 ? `${stderr}${error.message}\n` : stderr;
+        const said =
+          error !== null && status === 255 ? `${stderr}${error.message}${howItEnded(error)}\n` : stderr;
         resolve({
           status,
           stdout,
