@@ -20,44 +20,61 @@ import {
   tokenText,
 } from './tokens.js';
 
-/** What one or more attribute lists at one place said. */
+/** What one or more attribute lists at one place said. Lists are replaced, not changed: most places have none, and share the empty ones. */
 export interface Attributes {
-  readonly annotations: Annotation[];
+  annotations: readonly Annotation[];
   /** `E_G(...)`: argument token ranges, to be parsed as types in the scope where they stand. */
-  readonly genericUses: (readonly [first: number, end: number])[];
+  genericUses: readonly (readonly [first: number, end: number])[];
   /** Names of `E_GENERIC` parameters. */
-  readonly parameters: string[];
+  parameters: readonly string[];
   /** `packed`, `aligned(16)`: normalised text of what changes the layout. */
-  readonly layout: string[];
+  layout: readonly string[];
   /** All other attributes by bare name (`weak`, `alias`, `section`). */
-  readonly names: Set<string>;
+  names: ReadonlySet<string>;
   /** Argument of `mode(...)`, and the text of `vector_size(...)`. */
   mode?: string;
   vector?: string;
   migrate?: 'auto' | 'manual';
   notesLocals?: boolean;
   /** Annotations that could not be read, for a diagnostic. */
-  readonly malformed: { readonly token: number; readonly text: string }[];
+  malformed: readonly { readonly token: number; readonly text: string }[];
 }
+
+const none: readonly never[] = [];
+export const noNames: ReadonlySet<string> = new Set();
 
 export function noAttributes(): Attributes {
   return {
-    annotations: [],
-    genericUses: [],
-    parameters: [],
-    layout: [],
-    names: new Set(),
-    malformed: [],
+    annotations: none,
+    genericUses: none,
+    parameters: none,
+    layout: none,
+    names: noNames,
+    malformed: none,
   };
+}
+
+/** The set with one more name. */
+export function withName(names: ReadonlySet<string>, name: string): ReadonlySet<string> {
+  return names.has(name) ? names : new Set([...names, name]);
+}
+
+const both = <T>(a: readonly T[], b: readonly T[]): readonly T[] =>
+  b.length === 0 ? a : a.length === 0 ? b : [...a, ...b];
+
+/** The names of either; one of the sets, if that has all of them. */
+export function allNames(a: ReadonlySet<string>, b: ReadonlySet<string>): ReadonlySet<string> {
+  if (b.size === 0 || a === b) return a;
+  return a.size === 0 ? b : new Set([...a, ...b]);
 }
 
 /** Adds what one place said to what another said about the same thing. */
 export function mergeAttributes(into: Attributes, from: Attributes): void {
-  into.annotations.push(...from.annotations);
-  into.genericUses.push(...from.genericUses);
-  into.parameters.push(...from.parameters);
-  into.layout.push(...from.layout);
-  for (const name of from.names) into.names.add(name);
+  into.annotations = both(into.annotations, from.annotations);
+  into.genericUses = both(into.genericUses, from.genericUses);
+  into.parameters = both(into.parameters, from.parameters);
+  into.layout = both(into.layout, from.layout);
+  into.names = allNames(into.names, from.names);
   if (from.mode !== undefined) into.mode = from.mode;
   if (from.vector !== undefined) into.vector = from.vector;
   if (from.migrate !== undefined) into.migrate = from.migrate;
@@ -132,8 +149,11 @@ function readAnnotation(
   end: number,
 ): void {
   const text = joinTokens(source, first, end);
+  const annotate = (annotation: Annotation): void => {
+    out.annotations = [...out.annotations, annotation];
+  };
   const malformed = (): void => {
-    out.malformed.push({ token, text: `E_${name.slice(3).toUpperCase()}(${text})` });
+    out.malformed = [...out.malformed, { token, text: `E_${name.slice(3).toUpperCase()}(${text})` }];
   };
   switch (name) {
     case 'kt_ptr':
@@ -142,7 +162,7 @@ function readAnnotation(
     case 'kt_ignore':
     case 'kt_auto':
     case 'kt_raw':
-      out.annotations.push({ kind: name.slice(3) as 'ptr' | 'opaque' | 'sz' | 'ignore' | 'auto' | 'raw' });
+      annotate({ kind: name.slice(3) as 'ptr' | 'opaque' | 'sz' | 'ignore' | 'auto' | 'raw' });
       return;
     case 'kt_ptrarray':
     case 'kt_array':
@@ -150,7 +170,7 @@ function readAnnotation(
         malformed();
         return;
       }
-      out.annotations.push({ kind: name.slice(3) as 'ptrarray' | 'array', length: text });
+      annotate({ kind: name.slice(3) as 'ptrarray' | 'array', length: text });
       return;
     case 'kt_t': {
       const names = parameterNames(source, first, end);
@@ -158,7 +178,7 @@ function readAnnotation(
         malformed();
         return;
       }
-      out.annotations.push({ kind: 'parameter', name: names[0]! });
+      annotate({ kind: 'parameter', name: names[0]! });
       return;
     }
     case 'kt_generic': {
@@ -167,12 +187,12 @@ function readAnnotation(
         malformed();
         return;
       }
-      out.parameters.push(...names);
+      out.parameters = both(out.parameters, names);
       return;
     }
     case 'kt_g':
       if (end === first) malformed();
-      else out.genericUses.push([first, end]);
+      else out.genericUses = [...out.genericUses, [first, end]];
       return;
     case 'kt_custom': {
       const parts = splitArguments(source, first, end);
@@ -181,7 +201,7 @@ function readAnnotation(
         return;
       }
       const [allocate, release] = parts.map(([a, b]) => joinTokens(source, a, b));
-      out.annotations.push({ kind: 'custom', allocate: allocate!, release: release! });
+      annotate({ kind: 'custom', allocate: allocate!, release: release! });
       return;
     }
     case 'kt_auto_migrate':
@@ -217,10 +237,11 @@ export function readAttributeList(source: Source, first: number, end: number, ou
     if (name.startsWith('kt_')) readAnnotation(source, out, name, at, argsFirst, argsEnd);
     else if (LAYOUT.has(name)) {
       if (!NO_LAYOUT.has(name)) {
-        out.layout.push(open < 0 ? name : `${name}(${joinTokens(source, argsFirst, argsEnd)})`);
+        const text = open < 0 ? name : `${name}(${joinTokens(source, argsFirst, argsEnd)})`;
+        out.layout = [...out.layout, text];
       }
     } else {
-      out.names.add(name);
+      out.names = withName(out.names, name);
       if (name === 'mode') out.mode = bareName(tokenText(source, argsFirst));
       if (name === 'vector_size') out.vector = joinTokens(source, argsFirst, argsEnd);
     }

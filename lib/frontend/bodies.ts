@@ -271,7 +271,7 @@ function readLocalDeclaration(
       const entity = specifiers.isTypedef
         ? ({ kind: 'typedef', type: declared.type, constant: declared.constant } as const)
         : isFunction
-          ? ({ kind: 'function', type: declared.type } as const)
+          ? ({ kind: 'function' } as const)
           : ({ kind: 'variable', type: declared.type } as const);
       state.scope.entities.set(id, entity);
       if (isFunction && kindAt(state) === LBRACE) return state.at - 1;

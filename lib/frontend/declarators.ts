@@ -17,7 +17,7 @@ import {
   typedefAt,
 } from './parser-state.js';
 import { applyModes, parseSpecifiers, readAttributes, type Specifiers } from './specifiers.js';
-import { COMMA, LBRACKET, LPAREN, RPAREN, STAR, T_ELLIPSIS, T_IDENT } from './tokens.js';
+import { COMMA, LBRACKET, LPAREN, RPAREN, SEMI, STAR, T_ELLIPSIS, T_IDENT } from './tokens.js';
 import { annotated, arrayOf, functionType, pointerTo, resolveTypedefs } from './type-table.js';
 
 export interface Parameter {
@@ -62,8 +62,15 @@ export interface Declared {
   readonly annotations: readonly Annotation[];
 }
 
-/** `named`: there must be a name; `abstract`: there is none; `either`: parameters. */
-export function parseDeclarator(state: ParserState, mode: 'named' | 'abstract' | 'either'): Declarator {
+/**
+ * `named`: there must be a name; `abstract`: there is none; `either`: parameters. `external`: named, and the parameters of a function that
+ * is only declared are not read. Most of what headers hold is that, and nobody asks for them.
+ */
+export function parseDeclarator(
+  state: ParserState,
+  mode: 'named' | 'external' | 'abstract' | 'either',
+): Declarator {
+  const mustBeNamed = mode === 'named' || mode === 'external';
   const attributes = noAttributes();
   readAttributes(state, attributes);
   const pointers: Derivation[] = [];
@@ -84,26 +91,28 @@ export function parseDeclarator(state: ParserState, mode: 'named' | 'abstract' |
   let inner: readonly Derivation[] = [];
   if (mode !== 'abstract' && isName(state, state.at)) {
     nameToken = state.at++;
-  } else if (kindAt(state) === LPAREN && (mode === 'named' || opensGroup(state, mode))) {
+  } else if (kindAt(state) === LPAREN && (mustBeNamed || opensGroup(state, mode))) {
     state.at++;
-    const nested = parseDeclarator(state, mode);
+    const nested = parseDeclarator(state, mustBeNamed ? 'named' : mode);
     expect(state, RPAREN, 'a closing parenthesis');
     nameToken = nested.nameToken;
     inner = nested.derivations;
     mergeAttributes(attributes, nested.attributes);
-  } else if (mode === 'named') throw new ParseFailure(state.at, 'a name');
+  } else if (mustBeNamed) throw new ParseFailure(state.at, 'a name');
   const suffixes: Derivation[] = [];
   for (;;) {
     const kind = kindAt(state);
     if (kind === LBRACKET && kindAt(state, 1) !== LBRACKET) suffixes.push(parseArraySuffix(state));
-    else if (kind === LPAREN) suffixes.push(parseFunctionSuffix(state));
-    else if (!readAttributes(state, attributes)) break;
+    else if (kind === LPAREN) {
+      const skipped = mode === 'external' && inner.length + suffixes.length === 0 && skipPrototype(state);
+      suffixes.push(skipped || parseFunctionSuffix(state));
+    } else if (!readAttributes(state, attributes)) break;
   }
   return { nameToken, derivations: [...inner, ...suffixes, ...pointers.reverse()], attributes };
 }
 
 /** Whether the `(` here groups a declarator instead of opening a parameter list. */
-function opensGroup(state: ParserState, mode: 'abstract' | 'either'): boolean {
+function opensGroup(state: ParserState, mode: Parameters<typeof parseDeclarator>[1]): boolean {
   const kind = kindAt(state, 1);
   if (kind === STAR || kind === LPAREN || kind === LBRACKET) return true;
   if (kind !== T_IDENT) return false;
@@ -159,6 +168,24 @@ function mentionsVariable(state: ParserState, first: number, end: number): boole
   }
   return false;
 }
+
+/** At a parameter list behind which a declaration ends, after attributes and an assembler label: goes behind it. */
+function skipPrototype(state: ParserState): Derivation | undefined {
+  const { kinds, ids, partners } = state.source;
+  const close = partners[state.at]!;
+  if (close < 0) return undefined;
+  let after = close + 1;
+  while (kinds[after] === T_IDENT && kinds[after + 1] === LPAREN && partners[after + 1]! > 0) {
+    const cls = keywordClass(ids[after]!);
+    if (cls !== 'attribute' && cls !== 'asm') return undefined;
+    after = partners[after + 1]! + 1;
+  }
+  if (kinds[after] !== SEMI && kinds[after] !== COMMA) return undefined;
+  state.at = close + 1;
+  return unread;
+}
+
+const unread: Derivation = { kind: 'function', parameters: [], variadic: true, oldStyle: [] };
 
 function parseFunctionSuffix(state: ParserState): Derivation {
   const { source } = state;
@@ -249,6 +276,11 @@ function attach(state: ParserState, type: TypeId, annotation: Annotation): TypeI
   return result;
 }
 
+function annotationsOf(state: ParserState, attributes: Attributes): readonly Annotation[] {
+  const generic = genericAnnotations(state, attributes);
+  return generic.length > 0 ? [...attributes.annotations, ...generic] : attributes.annotations;
+}
+
 /** The declared type. Annotations go to the pointer level at which they stand. */
 export function applyDeclarator(
   state: ParserState,
@@ -261,8 +293,7 @@ export function applyDeclarator(
   const own: Annotation[] = [];
   const { derivations } = declarator;
   let forPointer: Annotation[] = [];
-  const leading = [...specifiers.attributes.annotations, ...genericAnnotations(state, specifiers.attributes)];
-  for (const annotation of leading) {
+  for (const annotation of annotationsOf(state, specifiers.attributes)) {
     if (OF_THE_FIELD.has(annotation.kind)) own.push(annotation);
     else {
       // `sds E_SZ s`: the typedef is the pointer. `void E_T(@a) *p`: the innermost pointer.
@@ -275,11 +306,7 @@ export function applyDeclarator(
     const derivation = derivations[i]!;
     switch (derivation.kind) {
       case 'pointer': {
-        const standing = [
-          ...forPointer,
-          ...derivation.attributes.annotations,
-          ...genericAnnotations(state, derivation.attributes),
-        ];
+        const standing = [...forPointer, ...annotationsOf(state, derivation.attributes)];
         forPointer = [];
         type = pointerTo(
           table,
@@ -311,10 +338,7 @@ export function applyDeclarator(
   }
   own.push(...forPointer);
   type = applyModes(state, type, declarator.attributes);
-  for (const annotation of [
-    ...declarator.attributes.annotations,
-    ...genericAnnotations(state, declarator.attributes),
-  ]) {
+  for (const annotation of annotationsOf(state, declarator.attributes)) {
     const attached = OF_THE_FIELD.has(annotation.kind) ? undefined : attach(state, type, annotation);
     if (attached === undefined) own.push(annotation);
     else type = attached;

@@ -9,7 +9,7 @@ import type { TypeTable } from './type-table.js';
 export type NamedEntity =
   | { readonly kind: 'typedef'; readonly type: TypeId; readonly constant: boolean }
   | { readonly kind: 'variable'; readonly type: TypeId }
-  | { readonly kind: 'function'; readonly type: TypeId }
+  | { readonly kind: 'function' }
   | { readonly kind: 'enumerator'; readonly text: string };
 
 export interface Scope {

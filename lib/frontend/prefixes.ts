@@ -266,10 +266,8 @@ function copyMap<K, V>(map: ReadonlyMap<K, V>): Map<K, V> {
 /** A copy that can be changed. Entries of the file are copied when they are changed (toplevel.ts), or all at once with `deep`. */
 function copyDeclared({ state, file }: Declared, tokenized: Tokenized, deep = false): Declared {
   const { table, scope } = state;
-  const entries = <T extends { readonly attributes: Set<string> }>(map: Map<number, T>): Map<number, T> =>
-    deep
-      ? new Map([...map].map(([id, entry]) => [id, { ...entry, attributes: new Set(entry.attributes) }]))
-      : copyMap(map);
+  const entries = <T extends object>(map: Map<number, T>): Map<number, T> =>
+    deep ? new Map([...map].map(([id, entry]) => [id, { ...entry }])) : copyMap(map);
   return {
     state: {
       source: tokenized.source,

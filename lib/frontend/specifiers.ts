@@ -1,6 +1,6 @@
 /** Declaration specifiers: storage class, qualifiers, attributes and the base type, in any order. */
 import type { TypeId } from '../model/model.js';
-import { type Attributes, joinTokens, noAttributes, readAttributeList } from './attributes.js';
+import { type Attributes, joinTokens, noAttributes, readAttributeList, withName } from './attributes.js';
 import { tryTypeName } from './constants.js';
 import { parseTypeName } from './declarators.js';
 import { keywordClass, SOFT_KEYWORDS } from './keywords.js';
@@ -58,19 +58,22 @@ export function readAttributes(state: ParserState, into: Attributes): boolean {
         if (close < 0) throw new ParseFailure(state.at, 'a closing parenthesis');
         const inner = joinTokens(source, state.at + 2, close);
         const isType = startsType(state, state.at + 2);
-        into.layout.push(isType ? `aligned(__alignof__(${inner}))` : `aligned(${inner})`);
+        into.layout = [...into.layout, isType ? `aligned(__alignof__(${inner}))` : `aligned(${inner})`];
         state.at = close + 1;
       } else if (cls === 'asm' && kindAt(state, 1) === LPAREN) {
         // An assembler label on a declarator.
         const close = source.partners[state.at + 1]!;
         if (close < 0) throw new ParseFailure(state.at, 'a closing parenthesis');
-        into.names.add('asm');
+        into.names = withName(into.names, 'asm');
         state.at = close + 1;
       } else break;
     } else break;
     any = true;
   }
-  state.malformed.push(...into.malformed.splice(0));
+  if (into.malformed.length > 0) {
+    state.malformed.push(...into.malformed);
+    into.malformed = [];
+  }
   return any;
 }
 
@@ -107,8 +110,7 @@ export function applyModes(state: ParserState, type: TypeId, attributes: Attribu
   return type;
 }
 
-/** Canonical spelling of a base type from its words. */
-function baseName(words: readonly string[]): string | undefined {
+function findBaseName(words: readonly string[]): string | undefined {
   const count = (...names: string[]): number => words.filter((w) => names.includes(w)).length;
   const unsigned = count('unsigned') > 0;
   const signed = count('signed', '__signed', '__signed__') > 0;
@@ -152,6 +154,19 @@ function baseName(words: readonly string[]): string | undefined {
     default:
       return `${complex}${main}`;
   }
+}
+
+const baseNames = new Map<string, string | undefined>();
+const mostBaseNames = 1024;
+
+/** Canonical spelling of a base type from its words. */
+function baseName(words: readonly string[]): string | undefined {
+  const key = words.join(' ');
+  const known = baseNames.get(key);
+  if (known !== undefined) return known;
+  const name = findBaseName(words);
+  if (baseNames.size < mostBaseNames) baseNames.set(key, name);
+  return name;
 }
 
 /** What follows a word that may be a type or the declared name: `bool;` declares bool. */

@@ -1,6 +1,6 @@
 /** External declarations of a unit: variables, functions, types, in the order of the text. */
 import type { Annotation, TypeId } from '../model/model.js';
-import type { Attributes } from './attributes.js';
+import { allNames, noNames } from './attributes.js';
 import { skipInitialiser } from './bodies.js';
 import { applyDeclarator, type Declarator, type Parameter, parseDeclarator } from './declarators.js';
 import { keywordClass } from './keywords.js';
@@ -18,7 +18,7 @@ import {
 import { isSystemOffset } from './positions.js';
 import { parseSpecifiers, readAttributes, type Specifiers } from './specifiers.js';
 import { COMMA, EQ, LBRACE, LBRACKET, LPAREN, RPAREN, SEMI, STAR, T_IDENT, T_STRING } from './tokens.js';
-import { functionType, resolveTypedefs, typedefType } from './type-table.js';
+import { resolveTypedefs, typedefType } from './type-table.js';
 
 export interface FileVariable {
   readonly name: string;
@@ -37,7 +37,7 @@ export interface FileVariable {
   initialiser: readonly [number, number] | undefined;
   /** Token of its name where it is defined. */
   nameToken: number;
-  readonly attributes: Set<string>;
+  attributes: ReadonlySet<string>;
   /** Number of declarations, to tell a name that is only declared from one that is used. */
   declarations: number;
 }
@@ -49,7 +49,7 @@ export interface FileFunction {
   isInline: boolean;
   /** Some declaration without `inline`, or with `extern`: the definition is an ordinary external one. */
   plainDeclaration: boolean;
-  readonly attributes: Set<string>;
+  attributes: ReadonlySet<string>;
   notesLocals: boolean;
   defined: boolean;
   /** Tokens of the braces of the body, -1 if not defined here. */
@@ -111,14 +111,14 @@ export function parseFile(state: ParserState, file: FileDeclarations, checkpoint
 }
 
 /** The entry to change: one that other units share is replaced by a copy. */
-function ownEntry<T extends { readonly attributes: Set<string> }>(
+function ownEntry<T extends object>(
   entries: Map<number, T>,
   inherited: ReadonlyMap<number, T> | undefined,
   id: number,
 ): T | undefined {
   const entry = entries.get(id);
   if (entry === undefined || inherited?.get(id) !== entry) return entry;
-  const own = { ...entry, attributes: new Set(entry.attributes) };
+  const own = { ...entry };
   entries.set(id, own);
   return own;
 }
@@ -176,7 +176,7 @@ function parseExternal(state: ParserState, file: FileDeclarations): void {
     throw new ParseFailure(state.at, 'a declaration');
   }
   for (let nth = 0; ; nth++) {
-    const declarator = parseDeclarator(state, 'named');
+    const declarator = parseDeclarator(state, specifiers.isTypedef ? 'named' : 'external');
     if (specifiers.isTypedef) declareTypedef(state, specifiers, declarator);
     else {
       const outermost = declarator.derivations[0];
@@ -245,10 +245,9 @@ function declareFunction(
   file: FileDeclarations,
   specifiers: Specifiers,
   declarator: Declarator,
-  type = applyDeclarator(state, specifiers, declarator).type,
 ): FileFunction {
   const id = state.source.ids[declarator.nameToken]!;
-  state.scope.entities.set(id, { kind: 'function', type });
+  state.scope.entities.set(id, { kind: 'function' });
   let entry = ownEntry(file.functions, file.inherited?.functions, id);
   if (!entry) {
     entry = {
@@ -257,7 +256,7 @@ function declareFunction(
       isStatic: false,
       isInline: false,
       plainDeclaration: false,
-      attributes: new Set(),
+      attributes: noNames,
       notesLocals: false,
       defined: false,
       open: -1,
@@ -272,13 +271,14 @@ function declareFunction(
   if (specifiers.isStatic) entry.isStatic = true;
   if (specifiers.isInline) entry.isInline = true;
   if (!specifiers.isInline || specifiers.isExtern) entry.plainDeclaration = true;
-  addNames(entry.attributes, specifiers.attributes, declarator.attributes);
+  addNames(entry, specifiers, declarator);
   if (specifiers.attributes.notesLocals || declarator.attributes.notesLocals) entry.notesLocals = true;
   return entry;
 }
 
-function addNames(into: Set<string>, ...lists: readonly Attributes[]): void {
-  for (const list of lists) for (const name of list.names) into.add(name);
+function addNames(entry: FileFunction | FileVariable, specifiers: Specifiers, declarator: Declarator): void {
+  const declared = allNames(specifiers.attributes.names, declarator.attributes.names);
+  entry.attributes = allNames(entry.attributes, declared);
 }
 
 function defineFunction(
@@ -296,18 +296,7 @@ function defineFunction(
   const open = state.at;
   const close = source.partners[open]!;
   if (kindAt(state) !== LBRACE || close < 0) throw new ParseFailure(open, 'the body of a function');
-  const plain = applyDeclarator(state, specifiers, declarator).type;
-  const declared = state.table.types[plain]!;
-  const type =
-    declared.kind === 'function' && derivation.oldStyle.length > 0
-      ? functionType(
-          state.table,
-          declared.returns,
-          parameters.map((p) => p.type),
-          false,
-        )
-      : plain;
-  const entry = declareFunction(state, file, specifiers, declarator, type);
+  const entry = declareFunction(state, file, specifiers, declarator);
   entry.defined = true;
   entry.open = open;
   entry.close = close;
@@ -326,7 +315,7 @@ function declareVariable(
   const declared = applyDeclarator(state, specifiers, declarator);
   const resolved = table.types[resolveTypedefs(table.types, declared.type)]!;
   if (resolved.kind === 'function') {
-    declareFunction(state, file, specifiers, declarator, declared.type);
+    declareFunction(state, file, specifiers, declarator);
     return;
   }
   const id = source.ids[declarator.nameToken]!;
@@ -345,7 +334,7 @@ function declareVariable(
       defined: false,
       initialiser: undefined,
       nameToken: declarator.nameToken,
-      attributes: new Set(),
+      attributes: noNames,
       declarations: 0,
     };
     file.variables.set(id, entry);
@@ -354,7 +343,7 @@ function declareVariable(
   if (specifiers.isStatic) entry.isStatic = true;
   if (specifiers.isThreadLocal) entry.threadLocal = true;
   if (specifiers.isRegister) entry.isRegister = true;
-  addNames(entry.attributes, specifiers.attributes, declarator.attributes);
+  addNames(entry, specifiers, declarator);
   entry.migrate = declarator.attributes.migrate ?? specifiers.attributes.migrate ?? entry.migrate;
   if (declared.annotations.length > 0) entry.annotations = declared.annotations;
   state.scope.entities.set(id, { kind: 'variable', type: declared.type });

@@ -56,10 +56,13 @@ export function connectClient(socket: Socket): ClientConnection {
     head.writeUInt32LE(body.size + 4);
     head[4] = toClient[request];
     head.writeUInt32LE(number, 5);
-    socket.cork();
+    // What is said in one go goes out in one piece: each wakes the client.
+    if (socket.writableCorked === 0) {
+      socket.cork();
+      process.nextTick(() => socket.uncork());
+    }
     socket.write(head);
     for (const part of body.parts) socket.write(part);
-    socket.uncork();
   };
   const ask = (request: Request, body: BodyWriter): Answer => {
     const number = ++last;

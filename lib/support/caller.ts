@@ -32,7 +32,7 @@ export interface Caller {
   kindOf(path: string): Promise<FileKind>;
   /** Without symbolic links. */
   realPath(path: string): Promise<string>;
-  /** The whole file, or as much of `length` bytes at `offset` as there is. */
+  /** The whole file, or as much of `length` bytes at `offset` as there is: that of an ordinary file only. */
   read(path: string, offset?: number, length?: number): Promise<Buffer>;
   write(path: string, content: Content): Promise<void>;
   patch(path: string, patches: readonly Patch[]): Promise<void>;

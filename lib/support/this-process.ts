@@ -3,6 +3,8 @@
 import {
   appendFileSync,
   closeSync,
+  constants,
+  fstatSync,
   lstatSync,
   mkdtempSync,
   openSync,
@@ -32,12 +34,15 @@ function kindOf(path: string): FileKind {
 }
 
 function readPart(path: string, offset: number, length: number): Buffer {
-  const descriptor = openSync(path, 'r');
+  // A pipe would wait for its other end.
+  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
-    const buffer = Buffer.alloc(length);
+    const file = fstatSync(descriptor);
+    if (!file.isFile()) throw new Error('it is not an ordinary file');
+    const buffer = Buffer.alloc(Math.max(0, Math.min(length, file.size - offset)));
     let got = 0;
-    while (got < length) {
-      const n = readSync(descriptor, buffer, got, length - got, offset + got);
+    while (got < buffer.length) {
+      const n = readSync(descriptor, buffer, got, buffer.length - got, offset + got);
       if (n === 0) break;
       got += n;
     }

@@ -62,10 +62,11 @@ export async function compileFile(
     return (await plainCompilation(step, step.keyOptions, output, context, fromInput)).finish();
   }
 
-  // 1. Preprocess, and meanwhile ask for the target.
+  // 1. Preprocess, and meanwhile ask for the target and prepare the output.
   const target = targetOf(context, step.compileOptions);
-  // If it can't be started, the next call says so.
-  target.catch(() => {});
+  const prepared = pendingResult(step, output, context);
+  // If the compiler can't be started, the next call says so.
+  for (const early of [target, prepared]) early.catch(() => {});
   const read = await readSource(step, output, input, fromInput, context);
   if ('status' in read) return read.status;
   const { preprocessed, text, dependencies } = read;
@@ -73,6 +74,7 @@ export async function compileFile(
 
   // 2. Rewrite.
   const rewritten = await rewrite({
+    preprocessed,
     text,
     fileKey: read.fileKey,
     kitsune: context.kitsune,
@@ -83,15 +85,15 @@ export async function compileFile(
     reportTo(caller, [rewriteFailed(step.source, rewritten.reason)]);
     return (await plainCompilation(step, step.keyOptions, output, context, again)).finish();
   }
-  if (context.kitsune.dump !== undefined) {
+  if (rewritten.dump !== undefined) {
     reportRewrite(caller, rewritten.diagnostics);
-    caller.print(1, rewritten.dump(context.kitsune.dump));
+    caller.print(1, rewritten.dump);
     return 0;
   }
 
   // 3. Compile.
   const edited = editSource(preprocessed, text, rewritten.edits);
-  const pending = await pendingResult(step, output, context);
+  const pending = await prepared;
   let result = await compileText(step, edited, pending.path, context, []);
   if (result.status !== 0 || result.stderr.length > 0) {
     // It has something to say: let the compiler say it about the text that the user wrote.

@@ -20,9 +20,11 @@ export interface LinkContext extends CompilerContext {
 /** Links. `words` are the step's, with temporary objects filled in. Returns the exit status. */
 export async function link(step: LinkStep, words: readonly string[], context: LinkContext): Promise<number> {
   const { caller } = context;
-  const pending = await pendingOutput(step.output, caller, { direct: step.direct });
-  // In front of libkitsune.a, which has a path of its own for links without kcc.
-  const named = step.form === 'version' ? await driverPath(step, context) : [];
+  const [pending, named] = await Promise.all([
+    pendingOutput(step.output, caller, { direct: step.direct }),
+    // In front of libkitsune.a, which has a path of its own for links without kcc.
+    step.form === 'version' ? driverPath(step, context) : [],
+  ]);
   const all = [...context.colour, ...named, ...words, '-o', pending.path];
   const running = runCompiler(context, all, { stderr: 'pipe' });
   // Looked at while the linker works.

@@ -61,13 +61,19 @@ async function readSections(read: ReadPart): Promise<Section[] | undefined> {
   });
 }
 
+/** As much as most objects have. */
+const readFirst = 1 << 18;
+
 /** Parts of a file of the caller's; nothing of one that can't be read, or not twice (a pipe, a terminal). */
 function partsOf(path: string, caller: Caller): ReadPart {
-  const kind = caller.kindOf(path);
-  return async (offset, length) =>
-    (await kind) === 'file'
-      ? caller.read(path, offset, length).catch(() => Buffer.alloc(0))
-      : Buffer.alloc(0);
+  const read = (offset: number, length: number): Promise<Buffer> =>
+    caller.read(path, offset, length).catch(() => Buffer.alloc(0));
+  const beginning = read(0, readFirst);
+  return async (offset, length) => {
+    const known = await beginning;
+    const enough = known.length < readFirst || offset + length <= readFirst;
+    return enough ? known.subarray(offset, offset + length) : read(offset, length);
+  };
 }
 
 const partsOfBytes =

@@ -1,10 +1,14 @@
 /** The bridge from the wrapper to the rewriter, which is loaded only when there is something to rewrite. */
 
+import { createHash } from 'node:crypto';
 import type { Edit } from '../rewrite/edits.js';
+import type { RewriteOptions, RewriteResult } from '../rewrite/index.js';
 import type { Diagnostic } from '../support/errors.js';
 import type { DumpKind, KitsuneOptions } from './command-line.js';
 
 export interface RewriteRequest {
+  /** What the preprocessor wrote, and the same as text. */
+  readonly preprocessed: Buffer;
   readonly text: string;
   readonly fileKey: string;
   readonly kitsune: KitsuneOptions;
@@ -13,47 +17,82 @@ export interface RewriteRequest {
   readonly prefixMaps: readonly (readonly [old: string, replacement: string])[];
 }
 
+interface Result {
+  /** What to change in the text. */
+  readonly edits: readonly Edit[];
+  readonly diagnostics: readonly Diagnostic[];
+}
+
 export type Rewritten =
-  | {
-      readonly kind: 'rewritten';
-      /** What to change in the text. */
-      readonly edits: readonly Edit[];
-      readonly diagnostics: readonly Diagnostic[];
-      dump(kind: DumpKind): string;
-    }
+  | (Result & { readonly kind: 'rewritten'; readonly dump?: string })
   /** It could not be done; why. */
   | { readonly kind: 'unchanged'; readonly reason: string };
 
 const printable = (_key: string, value: unknown): unknown =>
   typeof value === 'bigint' ? value.toString() : value;
 
+/**
+ * What was made of a text, by the text and all else that decides, the one used last at the end: most files of a program's next version,
+ * and of a build after `make clean`, are those of the build before.
+ */
+const done = new Map<string, Result>();
+let doneSize = 0;
+const mostDone = 1 << 26;
+
+/** Characters, and something for each object. */
+const sizeOf = ({ edits, diagnostics }: Result): number =>
+  edits.reduce((sum, e) => sum + e.text.length + 100, 0) + diagnostics.length * 500;
+
+function remember(key: string, result: Result): void {
+  done.set(key, result);
+  doneSize += sizeOf(result);
+  for (const [oldest, old] of done) {
+    if (doneSize <= mostDone) break;
+    done.delete(oldest);
+    doneSize -= sizeOf(old);
+  }
+}
+
+function recall(key: string): Result | undefined {
+  const known = done.get(key);
+  if (known) {
+    done.delete(key);
+    done.set(key, known);
+  }
+  return known;
+}
+
 /** Adds registrations and the type summary to preprocessed C. */
 export async function rewrite(request: RewriteRequest): Promise<Rewritten> {
-  const { text, fileKey, kitsune, target, prefixMaps } = request;
+  const { preprocessed, text, fileKey, kitsune, target, prefixMaps } = request;
+  const options: RewriteOptions = {
+    unitFile: fileKey,
+    target,
+    prefixMaps,
+    automigrate: kitsune.autoMigrate,
+    functions: kitsune.functions,
+    registrations: kitsune.registerGlobals,
+    ...(kitsune.namespace === undefined ? {} : { namespace: kitsune.namespace }),
+  };
+  const key = createHash('sha256').update(JSON.stringify(options)).update(preprocessed).digest('base64');
+  const known = kitsune.dump === undefined ? recall(key) : undefined;
+  if (known) return { kind: 'rewritten', ...known };
   const { rewriteUnit } = await import('../rewrite/index.js');
   try {
-    const result = rewriteUnit(text, {
-      unitFile: fileKey,
-      target,
-      prefixMaps,
-      automigrate: kitsune.autoMigrate,
-      functions: kitsune.functions,
-      registrations: kitsune.registerGlobals,
-      ...(kitsune.namespace === undefined ? {} : { namespace: kitsune.namespace }),
-    });
-    return {
-      kind: 'rewritten',
-      edits: result.edits,
-      diagnostics: result.diagnostics,
-      dump: (kind) => {
-        if (kind === 'source') return result.text;
-        if (kind === 'registrations') return `${result.registrations}\n`;
-        return `${JSON.stringify(result.unit, printable, 2)}\n`;
-      },
-    };
+    const result = rewriteUnit(text, options);
+    const { edits, diagnostics } = result;
+    remember(key, { edits, diagnostics });
+    const dump = kitsune.dump === undefined ? {} : { dump: dumpOf(result, kitsune.dump) };
+    return { kind: 'rewritten', edits, diagnostics, ...dump };
   } catch (error) {
     return { kind: 'unchanged', reason: error instanceof Error ? error.message : String(error) };
   }
+}
+
+function dumpOf(result: RewriteResult, kind: DumpKind): string {
+  if (kind === 'source') return result.text;
+  if (kind === 'registrations') return `${result.registrations}\n`;
+  return `${JSON.stringify(result.unit, printable, 2)}\n`;
 }
 
 /** The source that preprocessed text says it comes from: its first linemarker's. */

@@ -52,13 +52,8 @@ static int make_pipe(int *ours, int *childs) {
     return 0;
 }
 
-/* A file without a name, in memory: nobody has to feed the child while it reads. */
-static int make_input(const struct kcc_buffer *text, int *fd) {
-    *fd = above_standard(memfd_create("kcc", MFD_CLOEXEC));
-    if (*fd < 0)
-        return errno;
-    int error = kcc_write_all(*fd, text->bytes, text->size);
-    return !error && lseek(*fd, 0, SEEK_SET) ? errno : error;
+int kcc_make_input(void) {
+    return above_standard(memfd_create("kcc", MFD_CLOEXEC));
 }
 
 bool kcc_can_start(void) {
@@ -118,9 +113,10 @@ int kcc_start(struct kcc_child *child, const struct kcc_spawn *spawn) {
         posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
     }
     for (int i = 0; i < 3 && !error; i++) {
-        if (spawn->streams[i] == KCC_PIPE) {
-            error = i == STDIN_FILENO ? make_input(&spawn->input, &childs[i])
-                                      : make_pipe(&ours[i], &childs[i]);
+        if (spawn->streams[i] == KCC_PIPE && i == STDIN_FILENO)
+            posix_spawn_file_actions_adddup2(&actions, spawn->input, i);
+        else if (spawn->streams[i] == KCC_PIPE) {
+            error = make_pipe(&ours[i], &childs[i]);
             if (!error)
                 posix_spawn_file_actions_adddup2(&actions, childs[i], i);
         } else if (spawn->streams[i] == KCC_IGNORE)

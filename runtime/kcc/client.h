@@ -57,7 +57,6 @@ bool kcc_pipe_is_deadly(void);
 int kcc_read_file(const char *path, unsigned long offset, unsigned long length,
                   struct kcc_buffer *into);
 int kcc_read_all(int fd, struct kcc_buffer *into);
-int kcc_write_file(const char *path, const unsigned char *bytes, size_t size);
 void kcc_append_file(const char *path, const unsigned char *bytes, size_t size);
 int kcc_write_all(int fd, const unsigned char *bytes, size_t size);
 int kcc_file_kind(const char *path);
@@ -81,8 +80,10 @@ struct kcc_spawn {
     char **words;   /* the command first */
     char **without; /* names of variables of the environment */
     enum kcc_stream streams[3];
-    struct kcc_buffer input; /* if streams[0] is KCC_PIPE */
+    int input; /* a file from kcc_make_input, if streams[0] is KCC_PIPE; the caller closes it */
 };
+/* A file without a name, in memory, for a child to read: nobody has to feed it. -1: errno. */
+int kcc_make_input(void);
 /* Whether children can be started here at all: a limit on the size of files holds for the memory
  * that they get their input from, too. */
 bool kcc_can_start(void);

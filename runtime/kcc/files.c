@@ -29,8 +29,11 @@ int kcc_read_all(int fd, struct kcc_buffer *into) {
 }
 
 /* Bytes of a part are read as far as there are any: a size that a damaged file claims costs
- * nothing. */
+ * nothing. What can't be read twice has no parts. */
 static int read_part(int fd, unsigned long offset, unsigned long length, struct kcc_buffer *into) {
+    struct stat st;
+    if (fstat(fd, &st) || !S_ISREG(st.st_mode))
+        return ESPIPE;
     while (length > 0) {
         size_t wanted = length < CHUNK ? length : CHUNK;
         ssize_t n = pread(fd, kcc_reserve(into, wanted), wanted, (off_t)offset);
@@ -49,10 +52,12 @@ static int read_part(int fd, unsigned long offset, unsigned long length, struct 
 
 int kcc_read_file(const char *path, unsigned long offset, unsigned long length,
                   struct kcc_buffer *into) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool whole = length == ULONG_MAX;
+    /* A part of a pipe would wait for its other end. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | (whole ? 0 : O_NONBLOCK));
     if (fd < 0)
         return errno;
-    int error = length == ULONG_MAX ? kcc_read_all(fd, into) : read_part(fd, offset, length, into);
+    int error = whole ? kcc_read_all(fd, into) : read_part(fd, offset, length, into);
     close(fd);
     return error;
 }
@@ -73,20 +78,12 @@ int kcc_write_all(int fd, const unsigned char *bytes, size_t size) {
     return 0;
 }
 
-static int write_to(const char *path, int flags, const unsigned char *bytes, size_t size) {
-    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0666);
-    if (fd < 0)
-        return errno;
-    int error = kcc_write_all(fd, bytes, size);
-    return close(fd) && !error ? errno : error;
-}
-
-int kcc_write_file(const char *path, const unsigned char *bytes, size_t size) {
-    return write_to(path, O_TRUNC, bytes, size);
-}
-
 void kcc_append_file(const char *path, const unsigned char *bytes, size_t size) {
-    (void)write_to(path, O_APPEND, bytes, size);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_APPEND, 0666);
+    if (fd < 0)
+        return;
+    (void)kcc_write_all(fd, bytes, size);
+    close(fd);
 }
 
 int kcc_file_kind(const char *path) {

@@ -6,24 +6,24 @@
 
 #include "message.h"
 
+static void out_of_memory(void) {
+    fputs("kcc: out of memory\n", stderr);
+    exit(1);
+}
+
 void *kcc_allocate(size_t size) {
     void *p = calloc(1, size);
-    if (!p) {
-        fputs("kcc: out of memory\n", stderr);
-        exit(1);
-    }
+    if (!p)
+        out_of_memory();
     return p;
 }
 
 unsigned char *kcc_reserve(struct kcc_buffer *b, size_t size) {
     if (b->room - b->size < size) {
-        size_t room = b->room * 2 > b->size + size ? b->room * 2 : b->size + size + 256;
-        unsigned char *bytes = kcc_allocate(room);
-        if (b->size)
-            memcpy(bytes, b->bytes, b->size);
-        free(b->bytes);
-        b->bytes = bytes;
-        b->room = room;
+        b->room = b->room * 2 > b->size + size ? b->room * 2 : b->size + size + 256;
+        b->bytes = realloc(b->bytes, b->room);
+        if (!b->bytes)
+            out_of_memory();
     }
     return b->bytes + b->size;
 }

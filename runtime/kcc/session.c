@@ -115,32 +115,49 @@ static void finish(int status) {
     exit(status);
 }
 
-/* Text for a child: what the server has sent, and parts of what other children have written. */
-static struct kcc_buffer read_pieces(struct kcc_fields *f) {
-    struct kcc_buffer text = {.size = 0};
+/* Writes text to a file or a child: what the server has sent, and parts of what other children have
+ * written. Returns 0 or an errno. */
+static int write_pieces(int fd, struct kcc_fields *f) {
+    int error = 0;
     for (uint32_t count = kcc_u32(f); count > 0 && !f->bad; count--) {
         uint32_t request = kcc_u32(f);
-        size_t size, offset;
-        if (request == 0) {
-            const unsigned char *bytes = kcc_blob(f, &size);
-            kcc_add(&text, bytes, size);
-            continue;
+        const unsigned char *bytes = NULL;
+        size_t size;
+        if (request == 0)
+            bytes = kcc_blob(f, &size);
+        else {
+            size_t offset = kcc_u32(f);
+            size = kcc_u32(f);
+            const struct output *o = session.outputs;
+            while (o && o->request != request)
+                o = o->next;
+            if (o && offset <= o->text.size && size <= o->text.size - offset)
+                bytes = o->text.bytes + offset;
+            else
+                f->bad = true;
         }
-        offset = kcc_u32(f);
-        size = kcc_u32(f);
-        const struct output *o = session.outputs;
-        while (o && o->request != request)
-            o = o->next;
-        if (o && offset <= o->text.size && size <= o->text.size - offset)
-            kcc_add(&text, o->text.bytes + offset, size);
-        else
-            f->bad = true;
+        if (!f->bad && !error)
+            error = kcc_write_all(fd, bytes, size);
     }
-    return text;
+    return error;
+}
+
+static int make_input(struct kcc_fields *f, int *fd) {
+    *fd = kcc_make_input();
+    int error = *fd < 0 ? errno : write_pieces(*fd, f);
+    return !error && lseek(*fd, 0, SEEK_SET) ? errno : error;
+}
+
+static int write_file(const char *path, struct kcc_fields *f) {
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return errno;
+    int error = write_pieces(fd, f);
+    return close(fd) && !error ? errno : error;
 }
 
 static void answer_run(uint32_t request, struct kcc_fields *f) {
-    struct kcc_spawn spawn;
+    struct kcc_spawn spawn = {.input = -1};
     struct kcc_child *child = NULL;
     for (int i = 0; i < CHILDREN && !child; i++)
         if (!session.children[i].pid)
@@ -149,9 +166,10 @@ static void answer_run(uint32_t request, struct kcc_fields *f) {
     for (int i = 0; i < 3; i++)
         spawn.streams[i] = kcc_u8(f);
     spawn.without = kcc_list(f, NULL);
-    spawn.input = read_pieces(f);
     int error = child ? 0 : EAGAIN;
-    if (child && !f->bad) {
+    if (!error && spawn.streams[STDIN_FILENO] == KCC_PIPE)
+        error = make_input(f, &spawn.input);
+    if (!error && !f->bad) {
         if (spawn.streams[1] == KCC_INHERIT || spawn.streams[2] == KCC_INHERIT)
             print_now();
         child->request = request;
@@ -159,7 +177,8 @@ static void answer_run(uint32_t request, struct kcc_fields *f) {
     }
     if (error)
         reply(request, error);
-    free(spawn.input.bytes);
+    if (spawn.input >= 0)
+        close(spawn.input);
     kcc_free_list(spawn.words);
     kcc_free_list(spawn.without);
 }
@@ -253,7 +272,7 @@ static void answer_file(uint8_t kind, uint32_t request, struct kcc_fields *f) {
     char *path = kcc_text(f), *other, real[PATH_MAX];
     size_t size, begun;
     const unsigned char *bytes;
-    struct kcc_buffer text;
+    int error;
     switch (kind) {
     case KCC_SERVER_KIND_OF:
         begun = begin_reply(request, 0);
@@ -267,9 +286,9 @@ static void answer_file(uint8_t kind, uint32_t request, struct kcc_fields *f) {
         answer_read(request, path, f);
         break;
     case KCC_SERVER_WRITE:
-        text = read_pieces(f);
-        reply(request, f->bad ? EPROTO : kcc_write_file(path, text.bytes, text.size));
-        free(text.bytes);
+        error = write_file(path, f);
+        if (!f->bad)
+            reply(request, error);
         break;
     case KCC_SERVER_PATCH:
         answer_patch(request, path, f);
