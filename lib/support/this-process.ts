@@ -3,8 +3,6 @@
 import {
   appendFileSync,
   closeSync,
-  constants,
-  fstatSync,
   lstatSync,
   mkdtempSync,
   openSync,
@@ -34,11 +32,11 @@ function kindOf(path: string): FileKind {
 }
 
 function readPart(path: string, offset: number, length: number): Buffer {
-  // A pipe would wait for its other end.
-  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  // Whoever is at the other end of a pipe would notice.
+  const file = statSync(path);
+  if (!file.isFile()) throw new Error('it is not an ordinary file');
+  const descriptor = openSync(path, 'r');
   try {
-    const file = fstatSync(descriptor);
-    if (!file.isFile()) throw new Error('it is not an ordinary file');
     const buffer = Buffer.alloc(Math.max(0, Math.min(length, file.size - offset)));
     let got = 0;
     while (got < buffer.length) {

@@ -29,11 +29,8 @@ int kcc_read_all(int fd, struct kcc_buffer *into) {
 }
 
 /* Bytes of a part are read as far as there are any: a size that a damaged file claims costs
- * nothing. What can't be read twice has no parts. */
+ * nothing. */
 static int read_part(int fd, unsigned long offset, unsigned long length, struct kcc_buffer *into) {
-    struct stat st;
-    if (fstat(fd, &st) || !S_ISREG(st.st_mode))
-        return ESPIPE;
     while (length > 0) {
         size_t wanted = length < CHUNK ? length : CHUNK;
         ssize_t n = pread(fd, kcc_reserve(into, wanted), wanted, (off_t)offset);
@@ -53,8 +50,11 @@ static int read_part(int fd, unsigned long offset, unsigned long length, struct 
 int kcc_read_file(const char *path, unsigned long offset, unsigned long length,
                   struct kcc_buffer *into) {
     bool whole = length == ULONG_MAX;
-    /* A part of a pipe would wait for its other end. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | (whole ? 0 : O_NONBLOCK));
+    /* What can't be read twice has no parts, and is not touched: whoever is at the other end of a
+     * pipe would notice. */
+    if (!whole && kcc_file_kind(path) != 1)
+        return ESPIPE;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return errno;
     int error = whole ? kcc_read_all(fd, into) : read_part(fd, offset, length, into);

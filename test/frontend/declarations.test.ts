@@ -28,6 +28,29 @@ test('a typedef of a function type declares functions', () => {
   assert.equal(variables(parse(`${T}fnty f; fnty *g;`)), ['g: pointer to fnty']);
 });
 
+test('the parameters of what is only declared do not matter', () => {
+  const unit = parse(
+    `${T}int odd(int (^block)(void), decimal d) __attribute__((nothrow)), x = 2; int fine(T), y;
+     int labelled(T, unknown) __asm__("l") __attribute__((cold)); T *(gone)(unknown *), z;`,
+  );
+  assert.equal(variables(unit), ['x: int', 'y: int', 'z: T']);
+  assert.equal(codes(unit), []);
+});
+
+test('a definition is told from a declaration whatever stands behind its parameters', () => {
+  const unit = parse(
+    `${T}int a(T t); int a(T t) __attribute__((kt_notelocals)) { T l = t; return l; }
+     int b(t) __attribute__((kt_notelocals)) T t; { static T s; return s += t; } typedef int fn(T, int n); fn *held;`,
+  );
+  assert.equal(variables(unit), [
+    'held: pointer to fn',
+    'a#t: T manual',
+    'a#l: T manual',
+    'a.c/b#s: T',
+    'b#t: T manual',
+  ]);
+});
+
 test('an old-style definition has parameters, not globals', () => {
   const unit = parse('char *knr(a, b, c) char *a; int b, c[3]; { static int kk; kk++; return a + b + kk; }');
   assert.equal(variables(unit), ['a.c/knr#kk: int']);
