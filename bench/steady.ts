@@ -1,17 +1,17 @@
 /**
  * What running under Kitsune costs while no update is under way: the same programs compiled by kcc and run under the driver,
- * and compiled by plain gcc -O2, in turn. CPU-bound Lua scripts, and the start-up of a process that ends at once. Where Valgrind is
- * installed also the instructions that shorter scripts take: time is noisy, they are not.
+ * and compiled by plain gcc -O2, in turn. CPU-bound Lua scripts, SQLite in memory, and the start-up of a process that ends at once. Where
+ * Valgrind is installed also the instructions that shorter ones take, and Redis for a request: time is noisy, they are not.
  *
  *   npm run bench:steady -- [--runs 7]
  */
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { execa } from 'execa';
 import glob from 'fast-glob';
+import { countInstructions, countServerInstructions, hasValgrind } from './instructions.js';
 import { printTable, root, type Summary, showSummary, summarize, writeResults } from './measure.js';
 import { timeProcess } from './processes.js';
 import { debianSource } from './sources.js';
@@ -32,10 +32,10 @@ const scripts: Record<string, string> = {
     'math.randomseed(1) local t = {} for i = 1, 600000 do t[i] = math.random() end table.sort(t) print(t[1] < t[#t])',
 };
 
-/** Short enough for Valgrind, long enough that the start under the driver (some 200,000 instructions) does not count. */
+/** Short enough for Valgrind, long enough that the start under the driver (some 600,000 instructions) does not count. */
 const countedScripts: Record<string, string> = {
   'lua: recursion':
-    'local function fib(n) if n < 2 then return n end return fib(n-1) + fib(n-2) end print(fib(25))',
+    'local function fib(n) if n < 2 then return n end return fib(n-1) + fib(n-2) end print(fib(28))',
   'lua: strings and tables':
     'local t = {} for i = 1, 100000 do t[i % 5000 + 1] = tostring(i) .. "x" end local s = 0 for i = 1, #t do s = s + #t[i] end print(s)',
   'lua: sort':
@@ -62,28 +62,114 @@ function compare(work: string, measure: string, plain: () => number, kitsune: ()
   rows.push({ work, measure, plain: summarize(plains), ratio: summarize(ratios) });
 }
 
-/** Instructions that a command takes, the driver's among them. */
-function countInstructions(command: string, args: readonly string[]): number {
-  const words = [
-    '--tool=callgrind',
-    '--trace-children=yes',
-    '--callgrind-out-file=/dev/null',
-    command,
-    ...args,
-  ];
-  const result = spawnSync('valgrind', words, {
-    cwd: folder,
-    encoding: 'utf8',
-    env: { ...process.env, LC_ALL: 'C' },
-  });
-  const counts = [...result.stderr.matchAll(/I\s+refs:\s+([\d,]+)/g)].map((m) =>
-    Number(m[1]!.replaceAll(',', '')),
-  );
-  if (result.status !== 0 || counts.length === 0) throw new Error(`valgrind ${command}: ${result.stderr}`);
-  return counts.reduce((a, b) => a + b, 0);
+/** One count for each does where nothing is random: callgrind's differ by less than a thousandth from run to run. */
+function compareCounts(work: string, measure: string, pairs: readonly (readonly [number, number])[]): void {
+  const plain = summarize(pairs.map(([a]) => a));
+  rows.push({ work, measure, plain, ratio: summarize(pairs.map(([a, b]) => b / a)) });
 }
 
-const hasValgrind = spawnSync('valgrind', ['--version'], { stdio: 'ignore' }).status === 0;
+/** A statement for each kind of work, on a database in memory. */
+const sql = (rows: number): string => `
+create table t(id integer primary key, a int, b text);
+with recursive n(i) as (select 1 union all select i + 1 from n where i < ${rows})
+  insert into t select i, (i * 7919) % 10007, 'row ' || ((i * 104729) % 65537) from n;
+create index t_b on t(b);
+select count(*), sum(a), max(b) from t where b like 'row 1%';
+select a % 100, count(*) from t group by 1 order by 2 desc limit 5;
+select count(*) from t x join t y on y.id = x.a where y.b > 'row 5';
+update t set a = a + 1 where id % 3 = 0;
+delete from t where id % 5 = 0;
+select count(*), sum(a), group_concat(substr(b, 5, 1), '') from (select * from t order by b desc limit 50);
+`;
+
+/** Builds a copy of a source by its own build system; the folder, or undefined with the reason on stderr. */
+async function buildCopy(
+  source: string,
+  name: string,
+  script: string,
+  compiler: string,
+): Promise<string | undefined> {
+  const copy = join(folder, name);
+  await execa('cp', ['-a', source, copy]);
+  const built = await execa('sh', ['-ec', script], {
+    cwd: copy,
+    env: { CC: compiler, KCC_QUIET: '1' },
+    reject: false,
+    all: true,
+  });
+  if (!built.failed) return copy;
+  console.error(`skipped ${name}: ${built.all.trim().split('\n').pop()}`);
+  return undefined;
+}
+
+async function buildBoth(
+  source: string,
+  name: string,
+  script: string,
+): Promise<[string, string] | undefined> {
+  const plain = await buildCopy(source, `${name}-plain`, script, 'gcc');
+  if (plain === undefined) return undefined;
+  const kitsune = await buildCopy(source, `${name}-kitsune`, script, kcc);
+  return kitsune === undefined ? undefined : [plain, kitsune];
+}
+
+async function compareSqlite(): Promise<void> {
+  const source = await debianSource('sqlite3');
+  if (!source) return;
+  const script = './configure CC="$CC" CFLAGS=-O2 --enable-shared=no --disable-tcl && make -j2 sqlite3';
+  const built = await buildBoth(source, 'sqlite', script);
+  if (!built) return;
+  const [plain, kitsune] = built.map((f) => join(f, 'sqlite3')) as [string, string];
+  const file = join(folder, 'work.sql');
+  writeFileSync(file, sql(400_000));
+  const words = ['-batch', ':memory:', `.read ${file}`];
+  compare(
+    'sqlite: insert, index, join, group, update',
+    'CPU s',
+    () => timeProcess(plain, words, folder).cpuSeconds,
+    () => timeProcess(kitsune, words, folder).cpuSeconds,
+  );
+  if (!hasValgrind) return;
+  writeFileSync(file, sql(20_000));
+  const [a, b] = [
+    await countInstructions(plain, words, folder),
+    await countInstructions(kitsune, words, folder),
+  ];
+  compareCounts('sqlite: insert, index, join, group, update', 'instructions, millions', [[a / 1e6, b / 1e6]]);
+}
+
+/**
+ * What a request costs: the difference of a run with many and one with few, so that start and end do not count. Redis seeds its hash
+ * tables at random, so runs differ.
+ */
+async function compareRedis(): Promise<void> {
+  const source = hasValgrind ? await debianSource('redis') : undefined;
+  if (!source) return;
+  const script =
+    'make -s -C src -j2 CC="$CC" MALLOC=libc OPTIMIZATION=-O2 redis-server redis-benchmark redis-cli';
+  const built = await buildBoth(source, 'redis', script);
+  if (!built) return;
+  const tool = (name: string): string => join(built[0], 'src', name);
+  const port = 20_000 + (process.pid % 20_000);
+  const count = (server: string, test: string, requests: number): Promise<number> =>
+    countServerInstructions(server, ['--port', String(port), '--save', ''], folder, port, async () => {
+      const words = ['-p', String(port), '-n', String(requests), '-c', '10', '-r', '1000', '-q', '-t', test];
+      await execa(tool('redis-benchmark'), words);
+      await execa(tool('redis-cli'), ['-p', String(port), 'shutdown', 'nosave'], { reject: false });
+    });
+  for (const test of ['set', 'get', 'lpush', 'zadd']) {
+    const pairs: [number, number][] = [];
+    for (let i = 0; i < runs; i++) {
+      const perRequest: number[] = [];
+      for (const copy of built) {
+        const server = join(copy, 'src', 'redis-server');
+        perRequest.push(((await count(server, test, 12_000)) - (await count(server, test, 2_000))) / 10_000);
+      }
+      pairs.push(perRequest as [number, number]);
+    }
+    compareCounts(`redis-benchmark -t ${test}`, 'instructions a request', pairs);
+  }
+}
 
 try {
   const trivial = join(folder, 'trivial.c');
@@ -127,16 +213,13 @@ try {
     for (const [name, text] of hasValgrind ? Object.entries(countedScripts) : []) {
       const file = join(folder, 'script.lua');
       writeFileSync(file, text);
-      const a = countInstructions(plain, [file]);
-      const b = countInstructions(kitsune, [file]);
-      rows.push({
-        work: name,
-        measure: 'instructions, millions',
-        plain: summarize([a / 1e6]),
-        ratio: summarize([b / a]),
-      });
+      const a = await countInstructions(plain, [file], folder);
+      const b = await countInstructions(kitsune, [file], folder);
+      compareCounts(name, 'instructions, millions', [[a / 1e6, b / 1e6]]);
     }
   }
+  await compareSqlite();
+  await compareRedis();
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

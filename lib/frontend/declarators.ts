@@ -66,10 +66,9 @@ export interface Declared {
  * `named`: there must be a name; `abstract`: there is none; `either`: parameters. `external`: named, and the parameters of a function that
  * is only declared are not read. Most of what headers hold is that, and nobody asks for them.
  */
-export function parseDeclarator(
-  state: ParserState,
-  mode: 'named' | 'external' | 'abstract' | 'either',
-): Declarator {
+type Mode = 'named' | 'external' | 'abstract' | 'either';
+
+export function parseDeclarator(state: ParserState, mode: Mode): Declarator {
   const mustBeNamed = mode === 'named' || mode === 'external';
   const attributes = noAttributes();
   readAttributes(state, attributes);
@@ -112,7 +111,7 @@ export function parseDeclarator(
 }
 
 /** Whether the `(` here groups a declarator instead of opening a parameter list. */
-function opensGroup(state: ParserState, mode: Parameters<typeof parseDeclarator>[1]): boolean {
+function opensGroup(state: ParserState, mode: Mode): boolean {
   const kind = kindAt(state, 1);
   if (kind === STAR || kind === LPAREN || kind === LBRACKET) return true;
   if (kind !== T_IDENT) return false;

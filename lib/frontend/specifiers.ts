@@ -156,16 +156,17 @@ function findBaseName(words: readonly string[]): string | undefined {
   }
 }
 
+/** By the words: those of one, two and three, which are few. */
 const baseNames = new Map<string, string | undefined>();
-const mostBaseNames = 1024;
 
 /** Canonical spelling of a base type from its words. */
 function baseName(words: readonly string[]): string | undefined {
+  if (words.length > 3) return findBaseName(words);
   const key = words.join(' ');
   const known = baseNames.get(key);
   if (known !== undefined) return known;
   const name = findBaseName(words);
-  if (baseNames.size < mostBaseNames) baseNames.set(key, name);
+  baseNames.set(key, name);
   return name;
 }
 

@@ -44,6 +44,8 @@ const sizeOf = ({ edits, diagnostics }: Result): number =>
   edits.reduce((sum, e) => sum + e.text.length + 100, 0) + diagnostics.length * 500;
 
 function remember(key: string, result: Result): void {
+  // Two that compile the same at the same time.
+  if (done.has(key)) return;
   done.set(key, result);
   doneSize += sizeOf(result);
   for (const [oldest, old] of done) {

@@ -1,0 +1,65 @@
+/** Instructions that programs take, by callgrind: time is noisy, they are not. Children and the driver's instructions are among them. */
+import { spawnSync } from 'node:child_process';
+import { connect } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { execa } from 'execa';
+
+export const hasValgrind: boolean = spawnSync('valgrind', ['--version'], { stdio: 'ignore' }).status === 0;
+
+const callgrind = ['--tool=callgrind', '--trace-children=yes', '--callgrind-out-file=/dev/null'];
+
+/** The sum of what each process says at its end; throws if it failed. */
+function instructionsIn(what: string, failed: boolean, stderr: string): number {
+  const counts = [...stderr.matchAll(/I\s+refs:\s+([\d,]+)/g)].map((m) => Number(m[1]!.replaceAll(',', '')));
+  if (failed || counts.length === 0) throw new Error(`valgrind ${what}: ${stderr}`);
+  return counts.reduce((a, b) => a + b, 0);
+}
+
+/** Of a command, from its start to its end. */
+export async function countInstructions(
+  command: string,
+  args: readonly string[],
+  folder: string,
+  input = '',
+): Promise<number> {
+  const result = await execa('valgrind', [...callgrind, command, ...args], {
+    cwd: folder,
+    env: { LC_ALL: 'C' },
+    input,
+    reject: false,
+  });
+  return instructionsIn(command, result.failed, result.stderr);
+}
+
+const answers = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on('error', () => resolve(false));
+  });
+
+/** Of a server on a port, from its start to its end; `serve` has it serve, and ends it. */
+export async function countServerInstructions(
+  command: string,
+  args: readonly string[],
+  folder: string,
+  port: number,
+  serve: () => Promise<void>,
+): Promise<number> {
+  const server = execa('valgrind', [...callgrind, command, ...args], {
+    cwd: folder,
+    env: { LC_ALL: 'C' },
+    stdout: 'ignore',
+    reject: false,
+  });
+  let ended = false;
+  void server.then(() => {
+    ended = true;
+  });
+  while (!ended && !(await answers(port))) await delay(100);
+  if (!ended) await serve();
+  const result = await server;
+  return instructionsIn(command, result.failed, result.stderr);
+}
