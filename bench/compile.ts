@@ -118,17 +118,17 @@ function compareBuilds(project: Project, jobs: number): BuildRow {
   // Against the mean of the compiler's builds before and after: the machine's speed changes slowly.
   const ratio = (which: Build, of: keyof Times): Summary =>
     summarize(ours.map((t, i) => (2 * t[which][of]) / (plain[i]![of] + plain[i + 1]![of])));
+  const ratios = (which: Build): Record<keyof Times, Summary> => ({
+    cpu: ratio(which, 'cpu'),
+    wall: ratio(which, 'wall'),
+  });
   return {
     project: project.name,
     files: project.files.length,
     jobs,
     compilerCpu: summarize(plain.map((t) => t.cpu)),
     compilerWall: summarize(plain.map((t) => t.wall)),
-    ratios: {
-      first: { cpu: ratio('first', 'cpu'), wall: ratio('first', 'wall') },
-      edited: { cpu: ratio('edited', 'cpu'), wall: ratio('edited', 'wall') },
-      again: { cpu: ratio('again', 'cpu'), wall: ratio('again', 'wall') },
-    },
+    ratios: { first: ratios('first'), edited: ratios('edited'), again: ratios('again') },
   };
 }
 
@@ -183,7 +183,7 @@ function showBuilds(project: string, rows: readonly BuildRow[]): void {
     rows.map((r) => [
       String(r.files),
       String(r.jobs),
-      String(r.compilerCpu.n - 1),
+      String(r.ratios.first.cpu.n),
       showSummary(r.compilerCpu, 2),
       showSummary(r.compilerWall, 2),
       ...buildNames.flatMap((b) => [showSummary(r.ratios[b].cpu, 2), showSummary(r.ratios[b].wall, 2)]),

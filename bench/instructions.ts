@@ -15,19 +15,22 @@ function instructionsIn(what: string, failed: boolean, stderr: string): number {
   return counts.reduce((a, b) => a + b, 0);
 }
 
+const start = (command: string, args: readonly string[], folder: string) =>
+  execa('valgrind', [...callgrind, command, ...args], {
+    cwd: folder,
+    env: { LC_ALL: 'C' },
+    stdin: 'ignore',
+    stdout: 'ignore',
+    reject: false,
+  });
+
 /** Of a command, from its start to its end. */
 export async function countInstructions(
   command: string,
   args: readonly string[],
   folder: string,
-  input = '',
 ): Promise<number> {
-  const result = await execa('valgrind', [...callgrind, command, ...args], {
-    cwd: folder,
-    env: { LC_ALL: 'C' },
-    input,
-    reject: false,
-  });
+  const result = await start(command, args, folder);
   return instructionsIn(command, result.failed, result.stderr);
 }
 
@@ -48,12 +51,7 @@ export async function countServerInstructions(
   port: number,
   serve: () => Promise<void>,
 ): Promise<number> {
-  const server = execa('valgrind', [...callgrind, command, ...args], {
-    cwd: folder,
-    env: { LC_ALL: 'C' },
-    stdout: 'ignore',
-    reject: false,
-  });
+  const server = start(command, args, folder);
   let ended = false;
   void server.then(() => {
     ended = true;

@@ -4,6 +4,7 @@ import type { Caller } from '../support/caller.js';
 import { foreignObjects, notPositionIndependent } from '../support/compiler-errors.js';
 import type { Diagnostic } from '../support/errors.js';
 import { pendingOutput } from '../support/files.js';
+import { Recent } from '../support/recent.js';
 import { reportTo } from '../support/terminal.js';
 import { type CompilerContext, runCompiler } from './compiler.js';
 import type { Installation } from './installation.js';
@@ -74,8 +75,7 @@ export function explainFailure(stderr: string): Diagnostic[] {
 }
 
 /** Objects that name a driver, by what made them: small, and the same in all links of a build. */
-const driverObjects = new Map<string, Buffer>();
-const mostDriverObjects = 64;
+const driverObjects = new Recent<Buffer>(64);
 
 /**
  * The path of the driver becomes a string of the version: its entry looks there first, unless $KITSUNE_DRIVER names another. It is
@@ -102,7 +102,6 @@ async function driverPath({ assembleWith }: LinkStep, context: LinkContext): Pro
     object,
   ]);
   if (status !== 0) return [];
-  if (driverObjects.size >= mostDriverObjects) driverObjects.clear();
   driverObjects.set(key, await caller.read(object));
   return [object];
 }

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import type { Edit } from '../rewrite/edits.js';
 import type { RewriteOptions, RewriteResult } from '../rewrite/index.js';
 import type { Diagnostic } from '../support/errors.js';
+import { Recent } from '../support/recent.js';
 import type { DumpKind, KitsuneOptions } from './command-line.js';
 
 export interface RewriteRequest {
@@ -31,38 +32,15 @@ export type Rewritten =
 const printable = (_key: string, value: unknown): unknown =>
   typeof value === 'bigint' ? value.toString() : value;
 
-/**
- * What was made of a text, by the text and all else that decides, the one used last at the end: most files of a program's next version,
- * and of a build after `make clean`, are those of the build before.
- */
-const done = new Map<string, Result>();
-let doneSize = 0;
-const mostDone = 1 << 26;
-
 /** Characters, and something for each object. */
 const sizeOf = ({ edits, diagnostics }: Result): number =>
   edits.reduce((sum, e) => sum + e.text.length + 100, 0) + diagnostics.length * 500;
 
-function remember(key: string, result: Result): void {
-  // Two that compile the same at the same time.
-  if (done.has(key)) return;
-  done.set(key, result);
-  doneSize += sizeOf(result);
-  for (const [oldest, old] of done) {
-    if (doneSize <= mostDone) break;
-    done.delete(oldest);
-    doneSize -= sizeOf(old);
-  }
-}
-
-function recall(key: string): Result | undefined {
-  const known = done.get(key);
-  if (known) {
-    done.delete(key);
-    done.set(key, known);
-  }
-  return known;
-}
+/**
+ * What was made of a text, by the text and all else that decides: most files of a program's next version, and of a build after
+ * `make clean`, are those of the build before.
+ */
+const done = new Recent<Result>(1 << 26, sizeOf);
 
 /** Adds registrations and the type summary to preprocessed C. */
 export async function rewrite(request: RewriteRequest): Promise<Rewritten> {
@@ -77,13 +55,13 @@ export async function rewrite(request: RewriteRequest): Promise<Rewritten> {
     ...(kitsune.namespace === undefined ? {} : { namespace: kitsune.namespace }),
   };
   const key = createHash('sha256').update(JSON.stringify(options)).update(preprocessed).digest('base64');
-  const known = kitsune.dump === undefined ? recall(key) : undefined;
+  const known = kitsune.dump === undefined ? done.get(key) : undefined;
   if (known) return { kind: 'rewritten', ...known };
   const { rewriteUnit } = await import('../rewrite/index.js');
   try {
     const result = rewriteUnit(text, options);
     const { edits, diagnostics } = result;
-    remember(key, { edits, diagnostics });
+    done.set(key, { edits, diagnostics });
     const dump = kitsune.dump === undefined ? {} : { dump: dumpOf(result, kitsune.dump) };
     return { kind: 'rewritten', edits, diagnostics, ...dump };
   } catch (error) {

@@ -1,10 +1,10 @@
 /** The target machine that a command line compiles for, as the compiler names it. */
 
+import { Recent } from '../support/recent.js';
 import { type CompilerContext, runCompiler } from './compiler.js';
 
 /** In a process that compiles many files most are for one target. Bounded, as options differ from file to file in odd builds. */
-const known = new Map<string, string>();
-const mostKnown = 256;
+const known = new Recent<string>(256);
 
 /** What decides for which target, and with which tools, the compiler of that name works. */
 export function compilerKey({ caller, compiler }: CompilerContext, options: readonly string[]): string {
@@ -33,9 +33,6 @@ export async function targetOf(context: CompilerContext, options: readonly strin
     stderr: 'ignore',
   });
   const target = result.stdout.toString().trim();
-  if (result.status === 0) {
-    if (known.size >= mostKnown) known.clear();
-    known.set(key, target);
-  }
+  if (result.status === 0) known.set(key, target);
   return target;
 }

@@ -82,7 +82,8 @@ struct kcc_spawn {
     enum kcc_stream streams[3];
     int input; /* a file from kcc_make_input, if streams[0] is KCC_PIPE; the caller closes it */
 };
-/* A file without a name, in memory, for a child to read: nobody has to feed it. -1: errno. */
+/* A file without a name, in memory, to be read as standard input: nobody has to feed it. -1: errno.
+ */
 int kcc_make_input(void);
 /* Whether children can be started here at all: a limit on the size of files holds for the memory
  * that they get their input from, too. */

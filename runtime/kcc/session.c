@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -531,10 +530,9 @@ bool kcc_session(int socket, const char *identity, const struct kcc_call *call) 
 void kcc_restore_input(void) {
     if (!input.read)
         return;
-    int fd = memfd_create("standard-input", 0);
+    int fd = kcc_make_input();
     if (fd < 0 || kcc_write_all(fd, input.bytes.bytes, input.bytes.size) || lseek(fd, 0, SEEK_SET))
         return;
     dup2(fd, STDIN_FILENO);
-    if (fd != STDIN_FILENO)
-        close(fd);
+    close(fd);
 }
