@@ -3,28 +3,19 @@
  *
  * A struct of a system header that is reached only through pointers stays incomplete: its members say nothing about the program.
  */
-import type { Annotation, GenericArgument, Member, Type, TypeId } from '../model/model.js';
+import type { Annotation, Type, TypeId } from '../model/model.js';
+import { headerPart, joinParts, makePart, type Numbering, renumber, type TypePart } from './type-parts.js';
 import type { ParsedUnit, UnitVariable } from './unit.js';
 
-export interface SelectedTypes {
-  readonly types: readonly Type[];
-  /** So many of them, the first, are what the project's headers define and reach: units of one project mostly have the same. */
+export interface SelectedTypes extends TypePart {
+  /** So many types, the first, are what the project's headers define and reach: units of one project mostly have the same. */
   readonly ofHeaders: number;
+  /**
+   * The first of those, which lead to no other type and have no name from another one. The same object for units that have the
+   * same, as long as their beginning is remembered (prefixes.ts): what is made of it can be kept with it.
+   */
+  readonly headers: TypePart;
   readonly variables: readonly UnitVariable[];
-  /** Index of the parser's type of each selected one. */
-  readonly original: readonly TypeId[];
-  /** By selected type: bounds and enumerator values without names of enumerators; `#12` is a selected type. */
-  readonly bounds: ReadonlyMap<TypeId, string>;
-  readonly enumTexts: ReadonlyMap<TypeId, readonly string[]>;
-  /** By member: canonical width, and attributes that change its place. */
-  readonly widths: ReadonlyMap<Member, string>;
-  readonly memberAttributes: ReadonlyMap<Member, readonly string[]>;
-  /** Types that can't be named at the end of the file. */
-  readonly local: ReadonlySet<TypeId>;
-  /** Arrays of variable length: nothing about them is constant. */
-  readonly variableArrays: ReadonlySet<TypeId>;
-  /** Types held by value in a variable or in a struct of the summary. */
-  readonly byValue: ReadonlySet<TypeId>;
 }
 
 export function selectTypes(unit: ParsedUnit): SelectedTypes {
@@ -110,76 +101,21 @@ export function selectTypes(unit: ParsedUnit): SelectedTypes {
   expandAll();
 
   const found = [...wanted];
-  const original = [...ascending(found.slice(0, ofHeaders)), ...ascending(found.slice(ofHeaders))];
-  const index = new Map(original.map((id, i) => [id, i]));
-  const to = (id: TypeId): TypeId => index.get(id)!;
-  const retext = (text: string): string => text.replace(/#(\d+)/g, (_, n: string) => `#${to(Number(n))}`);
-  const argument = (a: GenericArgument): GenericArgument =>
-    a.kind === 'type' ? { kind: 'type', type: to(a.type) } : a;
-  const annotations = (list: readonly Annotation[]): readonly Annotation[] =>
-    list.map((a) => (a.kind === 'generic' ? { kind: 'generic', arguments: a.arguments.map(argument) } : a));
-  const widths = new Map<Member, string>();
-  const memberAttributes = new Map<Member, readonly string[]>();
-  const types = original.map((id): Type => {
-    const type = all[id]!;
-    switch (type.kind) {
-      case 'pointer':
-        return { ...type, to: to(type.to), annotations: annotations(type.annotations) };
-      case 'array':
-        return { ...type, of: to(type.of), annotations: annotations(type.annotations) };
-      case 'function':
-        return { ...type, returns: to(type.returns), parameters: type.parameters.map(to) };
-      case 'typedef':
-        return { ...type, to: to(type.to), annotations: annotations(type.annotations) };
-      case 'struct':
-      case 'union': {
-        const { members, ...rest } = type;
-        if (!members || !expanded.has(id)) return rest;
-        return {
-          ...rest,
-          members: members.map((m) => {
-            const member = { ...m, type: to(m.type), annotations: annotations(m.annotations) };
-            const width = state.widths.get(m.origin);
-            if (width !== undefined) widths.set(member, retext(width));
-            const attributes = table.memberAttributes.get(m);
-            if (attributes) memberAttributes.set(member, attributes);
-            return member;
-          }),
-        };
-      }
-      default:
-        return type;
-    }
-  });
-  const bounds = new Map<TypeId, string>();
-  const enumTexts = new Map<TypeId, readonly string[]>();
-  const local = new Set<TypeId>();
-  const variableArrays = new Set<TypeId>();
-  original.forEach((id, i) => {
-    const bound = state.arrayBounds.get(id);
-    if (bound !== undefined) bounds.set(i, retext(bound));
-    const texts = state.enumTexts.get(id);
-    if (texts) enumTexts.set(i, texts.map(retext));
-    if (table.local.has(id)) local.add(i);
-    if (state.variableArrays.has(id)) variableArrays.add(i);
-  });
-  const variables = unit.variables.map((v) => ({
-    ...v,
-    type: to(v.type),
-    annotations: annotations(v.annotations),
-  }));
-  const values = new Set([...byValue].map(to));
+  const fromHeaders = ascending(found.slice(0, ofHeaders));
+  const own = ascending(found.slice(ofHeaders));
+  const index = new Map([...fromHeaders, ...own].map((id, i) => [id, i]));
+  const numbering: Numbering = { unit, expanded, byValue, to: (id) => index.get(id)! };
+  const first = headerPart(fromHeaders, numbering);
+  const others = [...fromHeaders.slice(first.types.length), ...own];
+  const second = makePart(others, first.types.length, numbering).part;
   return {
-    types,
+    ...joinParts(first, second),
     ofHeaders,
-    variables,
-    original,
-    bounds,
-    enumTexts,
-    widths,
-    memberAttributes,
-    local,
-    variableArrays,
-    byValue: values,
+    headers: first,
+    variables: unit.variables.map((v) => ({
+      ...v,
+      type: numbering.to(v.type),
+      annotations: renumber(v.annotations, numbering.to),
+    })),
   };
 }

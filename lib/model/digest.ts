@@ -5,16 +5,23 @@
  * layout numbers are not part of it, the compiler's flags that change them without changing the source are not seen.
  */
 import { createHash } from 'node:crypto';
+import { keptBy } from '../support/kept.js';
 import type { Annotation, DigestLine, Member, Type, TypeId, Variable } from './model.js';
 
-export interface DigestInput {
+/** Types, and what of their source the digests cover. */
+export interface DigestedTypes {
   readonly types: readonly Type[];
-  readonly variables: readonly Variable[];
   readonly bounds: ReadonlyMap<TypeId, string>;
   readonly enumTexts: ReadonlyMap<TypeId, readonly string[]>;
   readonly widths: ReadonlyMap<Member, string>;
   readonly memberAttributes: ReadonlyMap<Member, readonly string[]>;
   readonly byValue: ReadonlySet<TypeId>;
+}
+
+export interface DigestInput extends DigestedTypes {
+  readonly variables: readonly Variable[];
+  /** The first of the types, which lead to no other and have no name from another one; what is found is kept with the object. */
+  readonly headers: DigestedTypes;
 }
 
 interface Canonical {
@@ -54,8 +61,36 @@ export function tagOf(
   return name === undefined ? undefined : `typedef:${name}`;
 }
 
+/** Digest lines of types, and how the types that were asked for are written. */
+interface Digested {
+  readonly lines: readonly DigestLine[];
+  readonly canonical: ReadonlyMap<TypeId, Canonical>;
+}
+
+const none: Digested = { lines: [], canonical: new Map() };
+const digestedHeaders = keptBy((headers: DigestedTypes): Digested => {
+  const { ofTypes, canonical } = digester(headers, none);
+  return { lines: ofTypes(0), canonical };
+});
+
 /** The digest lines of a unit, sorted, `V` before `T`. */
 export function digestLines(input: DigestInput): DigestLine[] {
+  const headers = digestedHeaders(input.headers);
+  const { ofVariables, ofTypes } = digester(input, headers);
+  const own = [...ofVariables(input.variables), ...ofTypes(input.headers.types.length)];
+  const unique = new Map([...headers.lines, ...own].map((line) => [formatDigestLine(line), line]));
+  return [...unique.keys()].sort(compareLines).map((key) => unique.get(key)!);
+}
+
+function digester(
+  input: DigestedTypes,
+  headers: Digested,
+): {
+  canonical: ReadonlyMap<TypeId, Canonical>;
+  ofVariables(variables: readonly Variable[]): DigestLine[];
+  /** Of those from `first` on. */
+  ofTypes(first: TypeId): DigestLine[];
+} {
   const { types } = input;
   const names = typedefNames(types);
   const cache = new Map<TypeId, Canonical>();
@@ -87,7 +122,7 @@ export function digestLines(input: DigestInput): DigestLine[] {
       refs.add(tag);
       return tag;
     }
-    let known = cache.get(id);
+    let known = headers.canonical.get(id) ?? cache.get(id);
     if (!known) {
       const own = new Set<string>();
       known = { text: expand(id, own), references: own };
@@ -136,33 +171,41 @@ export function digestLines(input: DigestInput): DigestLine[] {
     }
   };
 
-  const sorted = (refs: ReadonlySet<string>): string[] => [...refs].sort();
-  const lines: DigestLine[] = [];
-  for (const v of input.variables) {
-    if (v.constant || v.scope === 'local' || v.scope === 'formal') continue;
-    const refs = new Set<string>();
-    const text = `${annotationText(v.annotations, refs)}${use(v.type, refs)}`;
-    lines.push({ kind: 'V', name: v.key, digest: digestOf(text), references: sorted(refs) });
-  }
-  types.forEach((type, id) => {
+  const line = (kind: 'V' | 'T', name: string, text: string, refs: ReadonlySet<string>): DigestLine => ({
+    kind,
+    name,
+    digest: digestOf(text),
+    references: [...refs].sort(),
+  });
+  const ofVariables = (variables: readonly Variable[]): DigestLine[] =>
+    variables.flatMap((v) => {
+      if (v.constant || v.scope === 'local' || v.scope === 'formal') return [];
+      const refs = new Set<string>();
+      const text = `${annotationText(v.annotations, refs)}${use(v.type, refs)}`;
+      return [line('V', v.key, text, refs)];
+    });
+  const ofType = (type: Type, id: TypeId): DigestLine[] => {
     const tag = tagOf(types, names, id);
     if (tag === undefined || (type.kind !== 'struct' && type.kind !== 'union' && type.kind !== 'enum'))
-      return;
+      return [];
     const complete = type.kind === 'enum' ? type.enumerators !== undefined : type.members !== undefined;
-    if (!complete || (type.origin.system && !input.byValue.has(id))) return;
+    if (!complete || (type.origin.system && !input.byValue.has(id))) return [];
     const refs = new Set<string>();
     const text = expand(id, refs);
-    lines.push({ kind: 'T', name: tag, digest: digestOf(text), references: sorted(refs) });
-  });
-  const unique = new Map(lines.map((line) => [formatDigestLine(line), line]));
-  return [...unique.keys()].sort(compareLines).map((key) => unique.get(key)!);
+    return [line('T', tag, text, refs)];
+  };
+  return {
+    canonical: cache,
+    ofVariables,
+    ofTypes: (first) => types.slice(first).flatMap((type, i) => ofType(type, first + i)),
+  };
 }
 
 const compareLines = (a: string, b: string): number =>
   a[0] === b[0] ? (a < b ? -1 : 1) : a[0] === 'V' ? -1 : 1;
 
 /** A line as it stands in section `kitsune_digests`. Blanks in keys (file names) are written `\x20`. */
-export function formatDigestLine(line: DigestLine): string {
+export const formatDigestLine: (line: DigestLine) => string = keptBy((line) => {
   const name = line.name.replace(/\\/g, '\\x5c').replace(/ /g, '\\x20').replace(/,/g, '\\x2c');
   return `${line.kind} ${name} ${line.digest} ${line.references.length > 0 ? line.references.join(',') : '-'}`;
-}
+});

@@ -5,7 +5,9 @@
  * `__typeof__` of a member, an element or a target. A group of slots is one object in the compiled file: one for
  * the whole file, one for each place in a function where local things are registered.
  */
+import { keptBy } from '../support/kept.js';
 import { declaration, definition, type PrintContext, packOf } from './c-names.js';
+import { typedefNames } from './digest.js';
 import type { Type, TypeId } from './model.js';
 import { type Fill, type SlotBlock, sampleCount } from './summary-format.js';
 
@@ -17,7 +19,7 @@ export interface SampleSet {
 
 export interface SlotGroup {
   readonly first: number;
-  /** C constant expressions. `OFFSET(n)` stands for the offset of sample set n in the group's record. */
+  /** C constant expressions, unsigned ones. `OFFSET(n)` stands for the offset of sample set n in the group's record. */
   readonly expressions: string[];
   /** Definitions that the expressions need, one a line. */
   readonly definitions: string[];
@@ -32,9 +34,15 @@ export interface SlotRoot {
   readonly incomplete: boolean;
 }
 
-export interface SlotInput extends PrintContext {
+/** Types whose layout the compiler is asked for. */
+export interface MeasuredTypes extends PrintContext {
   readonly local: ReadonlySet<TypeId>;
   readonly variableArrays: ReadonlySet<TypeId>;
+}
+
+export interface SlotInput extends MeasuredTypes {
+  /** The first of the types, which lead to no other and have no name from another one; what is found is kept with the object. */
+  readonly headers: MeasuredTypes;
   /** Variables that can be named at the end of the file. */
   readonly fileRoots: readonly SlotRoot[];
   /** Variables of functions, by the place where something can be inserted about them. */
@@ -49,13 +57,75 @@ export interface SlotPlan {
   readonly blocks: readonly SlotBlock[];
 }
 
+/** What is asked so far. */
+interface Asked {
+  readonly fills: Fill[];
+  readonly done: Set<TypeId>;
+  readonly main: SlotGroup;
+}
+
+const emptyGroup = (first: number): SlotGroup => ({
+  first,
+  expressions: [],
+  definitions: [],
+  sampleSets: [],
+});
+
+const askedOfHeaders = keptBy((headers: MeasuredTypes): Asked => {
+  const asked: Asked = { fills: [], done: new Set(), main: emptyGroup(0) };
+  planner(headers, asked).visitNamed(asked.main, 0);
+  return asked;
+});
+
+const copyOf = ({ fills, done, main }: Asked): Asked => ({
+  fills: fills.slice(),
+  done: new Set(done),
+  main: {
+    first: main.first,
+    expressions: main.expressions.slice(),
+    definitions: main.definitions.slice(),
+    sampleSets: main.sampleSets.slice(),
+  },
+});
+
 export function planSlots(input: SlotInput): SlotPlan {
+  const asked = copyOf(askedOfHeaders(input.headers));
+  const { fills, main } = asked;
+  const { visitNamed, visitNumbers, visitRoots } = planner(input, asked);
+  visitNamed(main, input.headers.types.length);
+  visitRoots(main, input.fileRoots);
+  visitNumbers(main);
+  const groups = new Map<number, SlotGroup>();
+  const blocks: SlotBlock[] = [];
+  let next = main.expressions.length;
+  for (const [place, roots] of [...input.localRoots].sort(([a], [b]) => a - b)) {
+    const group = emptyGroup(next);
+    visitRoots(group, roots);
+    groups.set(place, group);
+    next += group.expressions.length;
+    blocks.push({
+      first: group.first,
+      count: group.expressions.length,
+      variables: roots.map((r) => r.variable),
+    });
+  }
+  return { fills, main, groups, blocks };
+}
+
+interface Planner {
+  /** The types from `first` on that have a name. */
+  visitNamed(group: SlotGroup, first: TypeId): void;
+  /**
+   * Enumerations that only give names to numbers, which lengths in annotations may use: no object has such a type, and nothing can
+   * say how large one would be.
+   */
+  visitNumbers(group: SlotGroup): void;
+  visitRoots(group: SlotGroup, roots: readonly SlotRoot[]): void;
+}
+
+function planner(input: MeasuredTypes, { fills, done }: Asked): Planner {
   const { types } = input;
-  const fills: Fill[] = [];
-  const done = new Set<TypeId>();
-  const typedefOf = new Map<TypeId, string>();
-  for (const type of types)
-    if (type.kind === 'typedef' && !typedefOf.has(type.to)) typedefOf.set(type.to, type.name);
+  const names = typedefNames(types);
 
   const fileName = (id: TypeId): string | undefined => {
     if (input.local.has(id)) return undefined;
@@ -63,7 +133,7 @@ export function planSlots(input: SlotInput): SlotPlan {
     if (type.kind === 'base') return type.name;
     if (type.kind === 'typedef') return type.name;
     if (type.kind !== 'struct' && type.kind !== 'union' && type.kind !== 'enum') return undefined;
-    return type.tag !== undefined ? `${type.kind} ${type.tag}` : typedefOf.get(id);
+    return type.tag !== undefined ? `${type.kind} ${type.tag}` : names.get(id);
   };
   const hasVariableLength = (id: TypeId): boolean => {
     const type = types[id]!;
@@ -84,7 +154,8 @@ export function planSlots(input: SlotInput): SlotPlan {
     };
     const values = (id: TypeId, enumerators: readonly { readonly name: string }[]): void => {
       const negative = enumerators.map((e) => `${e.name} < 0`).join(' || ') || '0';
-      fills.push(['E', id, slot(negative, ...enumerators.map((e) => e.name))]);
+      const unsigned = (expression: string): string => `(unsigned long)(${expression})`;
+      fills.push(['E', id, slot(...[negative, ...enumerators.map((e) => e.name)].map(unsigned))]);
     };
     const visit = (id: TypeId, name: string, sized: boolean): void => {
       if (done.has(id)) return;
@@ -182,54 +253,36 @@ export function planSlots(input: SlotInput): SlotPlan {
     return { visit, values };
   };
 
-  const emptyGroup = (first: number): SlotGroup => ({
-    first,
-    expressions: [],
-    definitions: [],
-    sampleSets: [],
-  });
-  const visitRoots = (group: SlotGroup, roots: readonly SlotRoot[]): void => {
-    const { visit } = fill(group);
-    for (const root of roots) {
-      if (!root.incomplete && !hasVariableLength(root.type)) {
-        const s = group.first + group.expressions.length;
-        group.expressions.push(`sizeof(${root.name})`);
-        fills.push(['V', root.variable, s]);
+  return {
+    visitNamed(group, first) {
+      const { visit } = fill(group);
+      for (let id = first; id < types.length; id++) {
+        const name = fileName(id);
+        if (name !== undefined) visit(id, name, false);
       }
-      if (hasVariableLength(root.type)) continue;
-      visit(root.type, fileName(root.type) ?? `__typeof__(${root.name})`, !root.incomplete);
-    }
+    },
+    visitNumbers(group) {
+      const { values } = fill(group);
+      types.forEach((type, id) => {
+        if (type.kind !== 'enum' || done.has(id) || input.local.has(id) || type.origin.system) return;
+        if (type.enumerators === undefined || type.enumerators.length === 0) return;
+        done.add(id);
+        values(id, type.enumerators);
+      });
+    },
+    visitRoots(group, roots) {
+      const { visit } = fill(group);
+      for (const root of roots) {
+        if (!root.incomplete && !hasVariableLength(root.type)) {
+          const s = group.first + group.expressions.length;
+          group.expressions.push(`sizeof(${root.name})`);
+          fills.push(['V', root.variable, s]);
+        }
+        if (hasVariableLength(root.type)) continue;
+        visit(root.type, fileName(root.type) ?? `__typeof__(${root.name})`, !root.incomplete);
+      }
+    },
   };
-  const main = emptyGroup(0);
-  const { visit, values } = fill(main);
-  types.forEach((_, id) => {
-    const name = fileName(id);
-    if (name !== undefined) visit(id, name, false);
-  });
-  visitRoots(main, input.fileRoots);
-  // Enumerations that only give names to numbers, which lengths in annotations may use: no object has such a type, and nothing can
-  // say how large one would be.
-  types.forEach((type, id) => {
-    if (type.kind !== 'enum' || done.has(id) || input.local.has(id) || type.origin.system) return;
-    if (type.enumerators === undefined || type.enumerators.length === 0) return;
-    done.add(id);
-    values(id, type.enumerators);
-  });
-  const groups = new Map<number, SlotGroup>();
-  const blocks: SlotBlock[] = [];
-  let next = main.expressions.length;
-  for (const [place, roots] of [...input.localRoots].sort(([a], [b]) => a - b)) {
-    const group = emptyGroup(next);
-    visitRoots(group, roots);
-    groups.set(place, group);
-    next += group.expressions.length;
-    blocks.push({
-      first: group.first,
-      count: group.expressions.length,
-      variables: roots.map((r) => r.variable),
-    });
-  }
-  return { fills, main, groups, blocks };
 }
 
 /** Whether something behind this type has no name of its own, so that it must be reached through the pointer. */

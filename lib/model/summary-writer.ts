@@ -1,4 +1,5 @@
 /** The type summary of a unit as C: static objects that the compiler lays out and fills in. */
+import { keptBy } from '../support/kept.js';
 import type { Type, Unit } from './model.js';
 import { packText } from './packed-text.js';
 import type { SampleSet, SlotGroup, SlotPlan } from './slots.js';
@@ -44,9 +45,8 @@ function groupParts(
   group: SlotGroup,
   record: string,
 ): { members: string; values: string; samplesAt: string; samplesSize: string } {
-  const slots = group.expressions.map(
-    (e) =>
-      `(unsigned long)(${e.replace(/^OFFSET\((\d+)\)$/, (_, n: string) => `__builtin_offsetof(struct ${record}, samples.s${n})`)})`,
+  const slots = group.expressions.map((e) =>
+    e.replace(/^OFFSET\((\d+)\)$/, (_, n: string) => `__builtin_offsetof(struct ${record}, samples.s${n})`),
   );
   const withSamples = group.sampleSets.length > 0;
   const count = Math.max(slots.length, 1);
@@ -59,28 +59,62 @@ function groupParts(
   };
 }
 
-/** JSON of the unit: the types of its headers, and what follows. */
-function summaryTexts(unit: Unit, plan: SlotPlan, ofHeaders: number): [beginning: string, rest: string] {
+const listed = (types: readonly Type[]): string => JSON.stringify(types).slice(1, -1);
+
+/** So many types are packed at once: units that begin with the same ones mostly go on with others. */
+const packedAtOnce = 128;
+
+/** JSON of the types from `start` up to `end`, in pieces. */
+function pieces(types: readonly Type[], start: number, end: number): string[] {
+  const texts: string[] = [];
+  for (let at = start; at < end; at += packedAtOnce) {
+    const some = listed(types.slice(at, Math.min(at + packedAtOnce, end)));
+    texts.push(at === 0 ? `{"unit":{"types":[${some}` : `,${some}`);
+  }
+  return texts;
+}
+
+const wholePieces = (types: readonly Type[]): number => types.length - (types.length % packedAtOnce);
+const firstPieces = keptBy((types: readonly Type[]) => pieces(types, 0, wholePieces(types)));
+
+/** JSON of the unit: the types of its headers, in pieces, and what follows. */
+function summaryTexts(
+  unit: Unit,
+  plan: SlotPlan,
+  { first, ofHeaders }: SharedTypes,
+): [beginnings: readonly string[], rest: string] {
   const { types, ...others } = unit;
-  const list = (some: readonly Type[]): string => JSON.stringify(some).slice(1, -1);
-  const shared = types.slice(0, ofHeaders);
   const own = types.slice(ofHeaders);
   const json: Omit<SummaryJson, 'unit'> = {
     fills: plan.fills,
     ownSlots: plan.main.expressions.length,
     blocks: plan.blocks,
   };
-  const comma = shared.length > 0 && own.length > 0 ? ',' : '';
+  const beginnings = [...firstPieces(first), ...pieces(types, wholePieces(first), ofHeaders)];
+  const start = ofHeaders > 0 ? (own.length > 0 ? ',' : '') : '{"unit":{"types":[';
   return [
-    `{"unit":{"types":[${list(shared)}`,
-    `${comma}${list(own)}],${JSON.stringify(others).slice(1)},${JSON.stringify(json).slice(1)}`,
+    beginnings,
+    `${start}${listed(own)}],${JSON.stringify(others).slice(1)},${JSON.stringify(json).slice(1)}`,
   ];
 }
 
-/** C source of the summary, in ASCII. The first types, `ofHeaders` of them, are likely to be those of other units too. */
-export function summarySource(unit: Unit, plan: SlotPlan, ofHeaders: number, retain: boolean): SummarySource {
+/** Which of a unit's types other units are likely to have as well. */
+export interface SharedTypes {
+  /** So many, the first. */
+  readonly ofHeaders: number;
+  /** The first of those, in an array that is the same for units that have the same. */
+  readonly first: readonly Type[];
+}
+
+/** C source of the summary, in ASCII. */
+export function summarySource(
+  unit: Unit,
+  plan: SlotPlan,
+  shared: SharedTypes,
+  retain: boolean,
+): SummarySource {
   const placed = attributes(retain);
-  const { size, crc, literals } = packText(...summaryTexts(unit, plan, ofHeaders));
+  const { size, crc, literals } = packText(...summaryTexts(unit, plan, shared));
   const padded = Math.ceil(size / 8) * 8;
   const record = '__kt_record';
   const parts = groupParts(plan.main, record);

@@ -10,13 +10,13 @@ import { type SelectedTypes, selectTypes } from '../frontend/select-types.js';
 import type { Source } from '../frontend/tokens.js';
 import { type ParsedUnit, type ParseOptions, parseUnit, type UnitVariable } from '../frontend/unit.js';
 import { digestLines } from '../model/digest.js';
-import type { Unit, Variable } from '../model/model.js';
+import type { Type, Unit, Variable } from '../model/model.js';
 import { planSlots, type SlotRoot } from '../model/slots.js';
 import { type SummarySource, summarySource } from '../model/summary-writer.js';
 import type { Diagnostic } from '../support/errors.js';
 import { applyEdits, type Edit, inOrder } from './edits.js';
 import { noteDeclarations, noteEntry, noteVariable } from './notes.js';
-import { mapOrigins, type PrefixMap } from './prefix-maps.js';
+import { mapOrigins, mapTypes, type PrefixMap } from './prefix-maps.js';
 import { digestSection, functionEntry, variableEntry } from './registrations.js';
 
 export interface RewriteOptions extends ParseOptions {
@@ -50,11 +50,15 @@ export interface RewriteResult {
 export function rewriteUnit(preprocessed: string, options: RewriteOptions): RewriteResult {
   const parsed = parseUnit(preprocessed, options);
   const selected = selectTypes(parsed);
-  const unit = mapOrigins(unitOf(parsed, selected, options), options.prefixMaps ?? []);
+  const maps = options.prefixMaps ?? [];
+  const first = mapTypes(selected.headers.types, maps);
+  const types = [...first, ...mapTypes(selected.types.slice(first.length), maps)];
+  const unit = mapOrigins(unitOf(parsed, selected, types, options), maps);
   if (parsed.source.count === 0) {
     return { edits: [], text: preprocessed, diagnostics: [], unit, registrations: '' };
   }
-  const summary = summarySource(unit, planUnitSlots(selected), selected.ofHeaders, options.retain ?? true);
+  const shared = { first, ofHeaders: selected.ofHeaders };
+  const summary = summarySource(unit, planUnitSlots(selected), shared, options.retain ?? true);
   const { edits, registrations } = planEdits(parsed, selected, unit, summary, options);
   return {
     edits,
@@ -68,7 +72,12 @@ export function rewriteUnit(preprocessed: string, options: RewriteOptions): Rewr
 }
 
 /** The model of the unit as the summary carries it. */
-function unitOf(parsed: ParsedUnit, selected: SelectedTypes, options: RewriteOptions): Unit {
+function unitOf(
+  parsed: ParsedUnit,
+  selected: SelectedTypes,
+  types: readonly Type[],
+  options: RewriteOptions,
+): Unit {
   const variables = selected.variables.map(
     ({ insertAfter: _place, incomplete: _incomplete, ...v }): Variable => v,
   );
@@ -76,7 +85,7 @@ function unitOf(parsed: ParsedUnit, selected: SelectedTypes, options: RewriteOpt
     file: options.unitFile,
     ...(parsed.namespace === undefined ? {} : { namespace: parsed.namespace }),
     target: options.target ?? 'unknown',
-    types: selected.types,
+    types,
     variables,
     functions: parsed.functions,
     digests: digestLines({ ...selected, variables }),

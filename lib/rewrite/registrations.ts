@@ -3,6 +3,7 @@
 import { cString } from '../model/c-string.js';
 import { formatDigestLine } from '../model/digest.js';
 import type { DigestLine } from '../model/model.js';
+import { keptBy } from '../support/kept.js';
 
 const AUTOMATIC = 1;
 const CONSTANT = 2;
@@ -53,16 +54,19 @@ export function functionEntry(
 /** The digest lines as top-level assembly: the linker merges equal ones. */
 export function digestSection(lines: readonly DigestLine[]): string {
   if (lines.length === 0) return '';
-  const inner = (text: string): string => text.replace(/[\\"]/g, (c) => `\\${c}`);
-  const parts = lines.map((line) => quoteAssembly(`\t.asciz "${inner(formatDigestLine(line))}"\n`));
   return [
     '__asm__(',
     quoteAssembly('\t.pushsection kitsune_digests,"aMS",%progbits,1\n'),
-    ...parts,
+    ...lines.map(assemblyOf),
     quoteAssembly('\t.popsection\n'),
     ');',
   ].join('\n');
 }
+
+const assemblyOf = keptBy((line: DigestLine): string => {
+  const text = formatDigestLine(line).replace(/[\\"]/g, (c) => `\\${c}`);
+  return quoteAssembly(`\t.asciz "${text}"\n`);
+});
 
 function quoteAssembly(text: string): string {
   return quote(text).replace(/\\011/g, '\\t').replace(/\\012/g, '\\n');
