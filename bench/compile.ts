@@ -13,7 +13,8 @@ import { printTable, root, type Summary, showSummary, summarize, writeResults } 
 import { timeProcess } from './processes.js';
 import { type Project, projects } from './projects.js';
 
-const kcc = join(root, 'bin', 'kcc');
+/** What an installed package has as bin/kcc. */
+const kcc = join(root, 'build', 'bin', 'kcc');
 const { values } = parseArgs({
   options: {
     runs: { type: 'string', default: '5' },

@@ -42,7 +42,8 @@ const countedScripts: Record<string, string> = {
     'math.randomseed(1) local t = {} for i = 1, 30000 do t[i] = math.random() end table.sort(t) print(t[1] < t[#t])',
 };
 
-const kcc = join(root, 'bin', 'kcc');
+/** What an installed package has as bin/kcc. */
+const kcc = join(root, 'build', 'bin', 'kcc');
 const { values } = parseArgs({ options: { runs: { type: 'string', default: '7' } } });
 const runs = Number(values.runs);
 const folder = mkdtempSync(join(tmpdir(), 'kitsune-bench-'));

@@ -5,7 +5,7 @@
 
 import { strict as assert } from 'node:assert';
 import { spawnSync } from 'node:child_process';
-import { appendFileSync, cpSync, existsSync, readdirSync, statSync } from 'node:fs';
+import { appendFileSync, cpSync, existsSync, readdirSync, statSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { suite } from 'uvu';
 import { testUnless } from '../skip.js';
@@ -180,6 +180,8 @@ testUnless(builds, noNinja, 'find_package from the installed npm package: gcc, N
   const bin = join(place, 'node_modules/.bin');
   const where = await mustRun(join(bin, 'kcc'), ['--kitsune-print=cmake']);
   assert.equal(where.stdout, `${join(installed, 'cmake')}\n`);
+  const isElf = readFileSync(join(installed, 'bin/kcc')).subarray(0, 4).toString('latin1') === '\u007fELF';
+  assert.ok(isElf, 'a shell in front of the native kcc');
   const project = await cmakeProject('from-npm', 'Ninja', [
     `-DCMAKE_PREFIX_PATH=${installed}`,
     '-DCMAKE_C_COMPILER=gcc',
