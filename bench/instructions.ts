@@ -1,8 +1,8 @@
 /** Instructions that programs take, by callgrind: time is noisy, they are not. Children and the driver's instructions are among them. */
 import { spawnSync } from 'node:child_process';
-import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
+import { answers } from './servers.js';
 
 export const hasValgrind: boolean = spawnSync('valgrind', ['--version'], { stdio: 'ignore' }).status === 0;
 
@@ -33,15 +33,6 @@ export async function countInstructions(
   const result = await start(command, args, folder);
   return instructionsIn(command, result.failed, result.stderr);
 }
-
-const answers = (port: number): Promise<boolean> =>
-  new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.on('error', () => resolve(false));
-  });
 
 /** Of a server on a port, from its start to its end; `serve` has it serve, and ends it. */
 export async function countServerInstructions(

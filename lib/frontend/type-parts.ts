@@ -64,10 +64,13 @@ interface MadePart {
 export function makePart(original: readonly TypeId[], start: number, numbering: Numbering): MadePart {
   const { table, state } = numbering.unit;
   const furthest = original.map(() => -1);
+  const reach = (n: number, number: TypeId): void => {
+    furthest[n] = Math.max(furthest[n]!, number);
+  };
   let current = 0;
   const to = (id: TypeId): TypeId => {
     const number = numbering.to(id);
-    furthest[current] = Math.max(furthest[current]!, number);
+    reach(current, number);
     return number;
   };
   const retext = (text: string): string => text.replace(/#(\d+)/g, (_, n: string) => `#${to(Number(n))}`);
@@ -86,7 +89,7 @@ export function makePart(original: readonly TypeId[], start: number, numbering: 
         return { ...type, returns: to(type.returns), parameters: type.parameters.map(to) };
       case 'typedef': {
         const named = to(type.to);
-        if (named >= start && named < start + n) furthest[named - start] = start + n;
+        if (named >= start && named < start + n) reach(named - start, start + n);
         return { ...type, to: named, annotations: annotations(type.annotations) };
       }
       case 'struct':

@@ -36,7 +36,7 @@ int kcc_connect(const struct kcc_package *package, char *identity, size_t size);
  */
 bool kcc_session(int socket, const char *identity, const struct kcc_call *call);
 
-/* Standard input, if the session has read it, is put back. */
+/* answers.c: standard input, if the session has read it, is put back. */
 void kcc_restore_input(void);
 
 /* signals.c: an interrupted client ends its children, cleans up and dies by the same signal. */
@@ -49,7 +49,7 @@ int kcc_interrupted(void);
 int kcc_wake_descriptor(void);
 /* Signals as they were when the client was started: before the process becomes another program. */
 void kcc_restore_signals(void);
-void kcc_die_by(int signal);
+_Noreturn void kcc_die_by(int signal);
 /* True if SIGPIPE ends programs here: the client itself ignores it. */
 bool kcc_pipe_is_deadly(void);
 

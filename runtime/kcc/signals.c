@@ -70,7 +70,7 @@ void kcc_restore_signals(void) {
         sigaction(SIGPIPE, &before_pipe, NULL);
 }
 
-void kcc_die_by(int signal) {
+_Noreturn void kcc_die_by(int signal) {
     struct sigaction action = {.sa_handler = SIG_DFL};
     sigset_t set;
     sigaction(signal, &action, NULL);

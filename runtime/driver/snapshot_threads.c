@@ -1,0 +1,137 @@
+/*
+ * snapshot_threads.c - the other threads, while memory is put back. Those that have left the place
+ * that they were parked at wait on stacks of their own while theirs are put back, and then go on
+ * from there.
+ */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "snapshot.h"
+
+struct aside *snapshot_own_place(void) {
+    struct snapshot *s = snapshot;
+    struct kt_thread *t = threads_self();
+    for (int i = 0; s && t && i < s->n_aside; i++)
+        if (s->aside[i].thread == t)
+            return &s->aside[i];
+    return NULL;
+}
+
+int snapshot_wants_aside(void) {
+    struct snapshot *s = snapshot;
+    if (!s || !s->wants_aside || getpid() != s->owner || gettid() == s->tid)
+        return 0;
+    const struct aside *a = snapshot_own_place();
+    return a && __atomic_load_n(&a->state, __ATOMIC_SEQ_CST) == ASIDE_NO;
+}
+
+static void wait_aside(unsigned high, unsigned low) {
+    struct aside *a = (struct aside *)((uintptr_t)high << 32 | low);
+    __atomic_store_n(&a->state, ASIDE_THERE, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&a->state, __ATOMIC_SEQ_CST) == ASIDE_THERE)
+        snapshot_futex(&a->state, FUTEX_WAIT, ASIDE_THERE, NULL);
+    setcontext(&a->thread->parked);
+}
+
+void snapshot_stand_aside(void) {
+    struct aside *a = snapshot_own_place();
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
+    getcontext(&a->context);
+    a->context.uc_stack.ss_sp = a->stack;
+    a->context.uc_stack.ss_size = sizeof a->stack;
+    a->context.uc_link = NULL;
+    makecontext(&a->context, (void (*)(void))wait_aside, 2, (unsigned)((uintptr_t)a >> 32),
+                (unsigned)(uintptr_t)a);
+    setcontext(&a->context);
+    abort();
+}
+
+bool snapshot_note_parked(struct snapshot *s) {
+    s->n_aside = 0;
+    s->wants_aside = 0;
+    s->failed_thread = 0;
+    for (struct kt_thread *t = driver_state->threads; t; t = t->next) {
+        if (__atomic_load_n(&t->state, __ATOMIC_SEQ_CST) != KT_THREAD_PARKED)
+            continue;
+        if (s->n_aside == MOST_ASIDE)
+            return false;
+        t->has_left = 0;
+        s->aside[s->n_aside].state = ASIDE_NO;
+        s->aside[s->n_aside++].thread = t;
+    }
+    return true;
+}
+
+static bool is_gone(const struct kt_thread *t) {
+    uint32_t state = __atomic_load_n(&t->state, __ATOMIC_SEQ_CST);
+    return state != KT_THREAD_RUNNING && state != KT_THREAD_PARKED;
+}
+
+bool snapshot_clear_stacks(struct snapshot *s) {
+    const struct timespec pause = {0, 500000};
+    s->n_frames = 0;
+    if (wakers_frame())
+        s->frames[s->n_frames++] = wakers_frame();
+    for (int i = 0; i < s->n_aside; i++)
+        if (is_gone(s->aside[i].thread))
+            return false;
+    s->wants_aside = 1;
+    for (int i = 0; i < s->n_aside; i++) {
+        struct aside *a = &s->aside[i];
+        struct kt_thread *t = a->thread;
+        if (!__atomic_load_n(&t->has_left, __ATOMIC_SEQ_CST)) {
+            s->frames[s->n_frames++] = t->frames.lo;
+            continue;
+        }
+        for (uint64_t until = snapshot_now_ns() + PATIENCE_NS;
+             __atomic_load_n(&a->state, __ATOMIC_SEQ_CST) != ASIDE_THERE;) {
+            if (snapshot_now_ns() > until || is_gone(t))
+                return false;
+            if (__atomic_load_n(&t->state, __ATOMIC_SEQ_CST) == KT_THREAD_PARKED)
+                threads_order(t, KT_ORDER_ASIDE);
+            else
+                syscall(SYS_tgkill, s->owner, t->tid, driver_state->signal);
+            nanosleep(&pause, NULL);
+        }
+    }
+    return true;
+}
+
+void snapshot_release_threads(struct snapshot *s) {
+    s->wants_aside = 0;
+    for (int i = 0; i < s->n_aside; i++) {
+        uint32_t there = ASIDE_THERE;
+        if (__atomic_compare_exchange_n(&s->aside[i].state, &there, ASIDE_BACK, false,
+                                        __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+            snapshot_futex(&s->aside[i].state, FUTEX_WAKE, 1, NULL);
+    }
+}
+
+static bool was_there(struct snapshot *s, int tid) {
+    for (int i = 0; i < s->n_threads; i++)
+        if (s->threads[i] == tid)
+            return true;
+    return false;
+}
+
+/* No thread runs that was not there, helpers that search memory included: what it stands on would
+ * be taken away. One that has done its work may still be there for a moment. */
+bool snapshot_is_alone(struct snapshot *s, uint64_t patience_ns) {
+    const struct timespec pause = {0, 1000000};
+    for (uint64_t until = snapshot_now_ns() + patience_ns;; nanosleep(&pause, NULL)) {
+        int n = snapshot_list_numbers(s, s->owner, "task", snapshot_spare_list(s), MOST_RANGES),
+            i = 0;
+        while (i < n && was_there(s, snapshot_spare_list(s)[i]))
+            i++;
+        if (i == n)
+            return true;
+        if (snapshot_now_ns() >= until)
+            return false;
+    }
+}
