@@ -9,12 +9,10 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { printTable, root, type Summary, showSummary, summarize, writeResults } from './measure.js';
+import { kcc, printTable, type Summary, showSummary, summarize, writeResults } from './measure.js';
 import { timeProcess } from './processes.js';
 import { type Project, projects } from './projects.js';
 
-/** What an installed package has as bin/kcc. */
-const kcc = join(root, 'build', 'bin', 'kcc');
 const { values } = parseArgs({
   options: {
     runs: { type: 'string', default: '5' },

@@ -4,6 +4,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const root: string = join(dirname(fileURLToPath(import.meta.url)), '..');
+/** What an installed package has as bin/kcc. */
+export const kcc: string = join(root, 'build', 'bin', 'kcc');
 
 /** Of `n` measurements: the median, and the lowest and highest. */
 export interface Summary {

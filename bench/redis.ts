@@ -20,6 +20,7 @@ import { Redis } from 'ioredis';
 import { fill } from '../examples/redis/dataset.js';
 import { type Server, startServer } from '../examples/redis/server.js';
 import { printTable, root, type Summary, showSummary, summarize, writeResults } from './measure.js';
+import { cpuSecondsOf } from './servers.js';
 
 const { values } = parseArgs({
   options: { runs: { type: 'string', default: '5' }, max: { type: 'string', default: '1000000' } },
@@ -225,14 +226,6 @@ async function measureFailover(keys: number): Promise<Pause[]> {
   }));
 }
 
-/** User and system time so far, in microseconds. */
-function cpuTime(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    .replace(/^.*\) /, '')
-    .split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * 1e4;
-}
-
 const requests = 300_000;
 const loads = [
   ['GET', ['-t', 'get']],
@@ -258,12 +251,12 @@ async function measureSteady(): Promise<Steady[]> {
     server: Server,
     words: readonly string[],
   ): Promise<{ perSecond: number; cpuUs: number }> => {
-    const before = cpuTime(server.pid);
+    const before = cpuSecondsOf(server.pid);
     const start = performance.now();
     const benchmark = join(built, '3-deb12u5', 'src', 'redis-benchmark');
     await execa(benchmark, ['-p', `${server.port}`, '-q', '-n', `${requests}`, '-r', '100000', ...words]);
     const seconds = (performance.now() - start) / 1000;
-    return { perSecond: requests / seconds, cpuUs: (cpuTime(server.pid) - before) / requests };
+    return { perSecond: requests / seconds, cpuUs: ((cpuSecondsOf(server.pid) - before) / requests) * 1e6 };
   };
   try {
     const rows: Steady[] = [];

@@ -16,7 +16,7 @@ export const answers = (port: number): Promise<boolean> =>
   });
 
 /** Seconds that the threads of a process have run so far (schedstat: the first number, in nanoseconds). */
-function secondsOf(pid: number): number {
+export function cpuSecondsOf(pid: number): number {
   const spent = readdirSync(`/proc/${pid}/task`).map((tid) =>
     Number(readFileSync(`/proc/${pid}/task/${tid}/schedstat`, 'utf8').split(' ')[0]),
   );
@@ -38,9 +38,9 @@ export async function timeServer(
     while (server.exitCode === null && !(await answers(port))) await delay(10);
     if (server.exitCode !== null || server.pid === undefined) throw new Error(`${command} does not serve`);
     await warm();
-    const before = secondsOf(server.pid);
+    const before = cpuSecondsOf(server.pid);
     await work();
-    return secondsOf(server.pid) - before;
+    return cpuSecondsOf(server.pid) - before;
   } finally {
     server.kill();
     await ended;

@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util';
 import { execa } from 'execa';
 import glob from 'fast-glob';
 import { countInstructions, countServerInstructions, hasValgrind } from './instructions.js';
-import { printTable, root, type Summary, showSummary, summarize, writeResults } from './measure.js';
+import { kcc, printTable, type Summary, showSummary, summarize, writeResults } from './measure.js';
 import { timeProcess } from './processes.js';
 import { timeServer } from './servers.js';
 import { debianSource } from './sources.js';
@@ -43,8 +43,6 @@ const countedScripts: Record<string, string> = {
     'math.randomseed(1) local t = {} for i = 1, 30000 do t[i] = math.random() end table.sort(t) print(t[1] < t[#t])',
 };
 
-/** What an installed package has as bin/kcc. */
-const kcc = join(root, 'build', 'bin', 'kcc');
 const { values } = parseArgs({ options: { runs: { type: 'string', default: '7' } } });
 const runs = Number(values.runs);
 const folder = mkdtempSync(join(tmpdir(), 'kitsune-bench-'));

@@ -4,7 +4,8 @@
  * A struct of a system header that is reached only through pointers stays incomplete: its members say nothing about the program.
  */
 import type { Annotation, Type, TypeId } from '../model/model.js';
-import { headerPart, joinParts, makePart, type Numbering, renumber, type TypePart } from './type-parts.js';
+import { mapAnnotations } from '../model/references.js';
+import { headerPart, joinParts, makePart, type Numbering, type TypePart } from './type-parts.js';
 import type { ParsedUnit, UnitVariable } from './unit.js';
 
 export interface SelectedTypes extends TypePart {
@@ -115,7 +116,7 @@ export function selectTypes(unit: ParsedUnit): SelectedTypes {
     variables: unit.variables.map((v) => ({
       ...v,
       type: numbering.to(v.type),
-      annotations: renumber(v.annotations, numbering.to),
+      annotations: mapAnnotations(v.annotations, numbering.to),
     })),
   };
 }

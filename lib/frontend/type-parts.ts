@@ -2,39 +2,14 @@
  * Types as a summary numbers them. What project headers define is the same in most units of a project and comes first, so it mostly
  * has the same numbers: those types are made once, and what else is made of them (digests, C expressions, JSON) once as well.
  */
-import type { Annotation, GenericArgument, Member, Type, TypeId } from '../model/model.js';
+import type { DigestedTypes } from '../model/digest.js';
+import type { Member, Type, TypeId } from '../model/model.js';
+import { mapType } from '../model/references.js';
+import type { MeasuredTypes } from '../model/slots.js';
 import type { ParsedUnit } from './unit.js';
 
 /** Some of a unit's types as its summary numbers them, and what else is known of them. */
-export interface TypePart {
-  readonly types: readonly Type[];
-  /** Index of the parser's type of each. */
-  readonly original: readonly TypeId[];
-  /** By type: bounds and enumerator values without names of enumerators; `#12` is a type of the summary. */
-  readonly bounds: ReadonlyMap<TypeId, string>;
-  readonly enumTexts: ReadonlyMap<TypeId, readonly string[]>;
-  /** By member: canonical width, and attributes that change its place. */
-  readonly widths: ReadonlyMap<Member, string>;
-  readonly memberAttributes: ReadonlyMap<Member, readonly string[]>;
-  /** Types that can't be named at the end of the file. */
-  readonly local: ReadonlySet<TypeId>;
-  /** Arrays of variable length: nothing about them is constant. */
-  readonly variableArrays: ReadonlySet<TypeId>;
-  /** Types of system headers held by value in a variable or in a struct of the summary. */
-  readonly byValue: ReadonlySet<TypeId>;
-}
-
-export const noTypes: TypePart = {
-  types: [],
-  original: [],
-  bounds: new Map(),
-  enumTexts: new Map(),
-  widths: new Map(),
-  memberAttributes: new Map(),
-  local: new Set(),
-  variableArrays: new Set(),
-  byValue: new Set(),
-};
+export interface TypePart extends DigestedTypes, MeasuredTypes {}
 
 /** What decides how types are numbered and told. Sets are of the parser's types. */
 export interface Numbering {
@@ -44,14 +19,6 @@ export interface Numbering {
   readonly byValue: ReadonlySet<TypeId>;
   /** The number in the summary of a type of the parser. */
   to(id: TypeId): TypeId;
-}
-
-export function renumber(list: readonly Annotation[], to: (id: TypeId) => TypeId): readonly Annotation[] {
-  const argument = (a: GenericArgument): GenericArgument =>
-    a.kind === 'type' ? { kind: 'type', type: to(a.type) } : a;
-  return list.map((a) =>
-    a.kind === 'generic' ? { kind: 'generic', arguments: a.arguments.map(argument) } : a,
-  );
 }
 
 interface MadePart {
@@ -74,43 +41,28 @@ export function makePart(original: readonly TypeId[], start: number, numbering: 
     return number;
   };
   const retext = (text: string): string => text.replace(/#(\d+)/g, (_, n: string) => `#${to(Number(n))}`);
-  const annotations = (list: readonly Annotation[]): readonly Annotation[] => renumber(list, to);
   const widths = new Map<Member, string>();
   const memberAttributes = new Map<Member, readonly string[]>();
   const types = original.map((id, n): Type => {
     current = n;
     const type = table.types[id]!;
-    switch (type.kind) {
-      case 'pointer':
-        return { ...type, to: to(type.to), annotations: annotations(type.annotations) };
-      case 'array':
-        return { ...type, of: to(type.of), annotations: annotations(type.annotations) };
-      case 'function':
-        return { ...type, returns: to(type.returns), parameters: type.parameters.map(to) };
-      case 'typedef': {
-        const named = to(type.to);
-        if (named >= start && named < start + n) reach(named - start, start + n);
-        return { ...type, to: named, annotations: annotations(type.annotations) };
-      }
-      case 'struct':
-      case 'union': {
-        const { members, ...rest } = type;
-        if (!members || !numbering.expanded.has(id)) return rest;
-        return {
-          ...rest,
-          members: members.map((m) => {
-            const member = { ...m, type: to(m.type), annotations: annotations(m.annotations) };
-            const width = state.widths.get(m.origin);
-            if (width !== undefined) widths.set(member, retext(width));
-            const attributes = table.memberAttributes.get(m);
-            if (attributes) memberAttributes.set(member, attributes);
-            return member;
-          }),
-        };
-      }
-      default:
-        return type;
+    const isRecord = type.kind === 'struct' || type.kind === 'union';
+    if (isRecord && !numbering.expanded.has(id)) {
+      const { members: _members, ...rest } = type;
+      return rest;
     }
+    const mapped = mapType(type, to);
+    if (mapped.kind === 'typedef' && mapped.to >= start && mapped.to < start + n)
+      reach(mapped.to - start, start + n);
+    if (isRecord && mapped.kind === type.kind)
+      type.members?.forEach((m, i) => {
+        const member = mapped.members![i]!;
+        const width = state.widths.get(m.origin);
+        if (width !== undefined) widths.set(member, retext(width));
+        const attributes = table.memberAttributes.get(m);
+        if (attributes) memberAttributes.set(member, attributes);
+      });
+    return mapped;
   });
   const bounds = new Map<TypeId, string>();
   const enumTexts = new Map<TypeId, readonly string[]>();
@@ -130,7 +82,6 @@ export function makePart(original: readonly TypeId[], start: number, numbering: 
   });
   const part: TypePart = {
     types,
-    original,
     bounds,
     enumTexts,
     widths,
@@ -150,7 +101,6 @@ export function joinParts(a: TypePart, b: TypePart): TypePart {
   const sets = (x: ReadonlySet<TypeId>, y: ReadonlySet<TypeId>): Set<TypeId> => new Set([...x, ...y]);
   return {
     types: [...a.types, ...b.types],
-    original: [...a.original, ...b.original],
     bounds: maps(a.bounds, b.bounds),
     enumTexts: maps(a.enumTexts, b.enumTexts),
     widths: maps(a.widths, b.widths),
@@ -169,7 +119,6 @@ function firstOf({ part, furthest }: MadePart, count: number): MadePart {
   return {
     part: {
       types: part.types.slice(0, count),
-      original: part.original.slice(0, count),
       bounds: maps(part.bounds),
       enumTexts: maps(part.enumTexts),
       widths: part.widths,
@@ -234,7 +183,7 @@ const mostly = 0.5;
  */
 export function headerPart(original: readonly TypeId[], numbering: Numbering): TypePart {
   const first = numbering.unit.table.types[original[0] ?? -1];
-  if (!first) return noTypes;
+  if (!first) return makePart([], 0, numbering).part;
   const facts = factsOf(original, numbering);
   const variants = known.get(first) ?? [];
   let best: { part: KnownPart; count: number } | undefined;

@@ -11,10 +11,13 @@ import type { Annotation, DigestLine, Member, Type, TypeId, Variable } from './m
 /** Types, and what of their source the digests cover. */
 export interface DigestedTypes {
   readonly types: readonly Type[];
+  /** By type: bounds and enumerator values without names of enumerators; `#12` is the type with that number. */
   readonly bounds: ReadonlyMap<TypeId, string>;
   readonly enumTexts: ReadonlyMap<TypeId, readonly string[]>;
+  /** By member: canonical width, and attributes that change its place. */
   readonly widths: ReadonlyMap<Member, string>;
   readonly memberAttributes: ReadonlyMap<Member, readonly string[]>;
+  /** Types of system headers held by value in a variable or in a struct of the summary. */
   readonly byValue: ReadonlySet<TypeId>;
 }
 

@@ -11,7 +11,6 @@ import type {
   Annotation,
   DigestLine,
   FunctionInfo,
-  GenericArgument,
   Member,
   Type,
   TypeId,
@@ -19,6 +18,7 @@ import type {
   Variable,
   Version,
 } from './model.js';
+import { mapAnnotations, mapType } from './references.js';
 
 /** A named type of one unit. */
 interface Node {
@@ -48,7 +48,7 @@ export function joinUnits(units: readonly Unit[], name: string): Version {
       const joined = {
         ...v,
         type: mapped[u]!(v.type),
-        annotations: v.annotations.map((a) => mapAnnotation(a, mapped[u]!)),
+        annotations: mapAnnotations(v.annotations, mapped[u]!),
       };
       const known = variables.get(v.key);
       if (!known) variables.set(v.key, joined);
@@ -72,16 +72,6 @@ export function joinUnits(units: readonly Unit[], name: string): Version {
     variables: byKey(variables),
     functions: byKey(functions),
     digests: [...digests.keys()].sort().map((key) => digests.get(key)!),
-  };
-}
-
-function mapAnnotation(a: Annotation, map: (id: TypeId) => TypeId): Annotation {
-  if (a.kind !== 'generic') return a;
-  return {
-    kind: 'generic',
-    arguments: a.arguments.map(
-      (g): GenericArgument => (g.kind === 'type' ? { kind: 'type', type: map(g.type) } : g),
-    ),
   };
 }
 
@@ -278,32 +268,4 @@ function mergeTypes(
     }
   });
   return { types: types as Type[], mapped };
-}
-
-function mapType(type: Type, map: (id: TypeId) => TypeId): Type {
-  const annotations = (list: readonly Annotation[]): readonly Annotation[] =>
-    list.map((a) => mapAnnotation(a, map));
-  switch (type.kind) {
-    case 'pointer':
-      return { ...type, to: map(type.to), annotations: annotations(type.annotations) };
-    case 'array':
-      return { ...type, of: map(type.of), annotations: annotations(type.annotations) };
-    case 'function':
-      return { ...type, returns: map(type.returns), parameters: type.parameters.map(map) };
-    case 'typedef':
-      return { ...type, to: map(type.to), annotations: annotations(type.annotations) };
-    case 'struct':
-    case 'union':
-      if (!type.members) return type;
-      return {
-        ...type,
-        members: type.members.map((m) => ({
-          ...m,
-          type: map(m.type),
-          annotations: annotations(m.annotations),
-        })),
-      };
-    default:
-      return type;
-  }
 }

@@ -36,7 +36,9 @@ export interface SlotRoot {
 
 /** Types whose layout the compiler is asked for. */
 export interface MeasuredTypes extends PrintContext {
+  /** Types that can't be named at the end of the file. */
   readonly local: ReadonlySet<TypeId>;
+  /** Arrays of variable length: nothing about them is constant. */
   readonly variableArrays: ReadonlySet<TypeId>;
 }
 

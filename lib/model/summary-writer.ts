@@ -61,6 +61,8 @@ function groupParts(
 
 const listed = (types: readonly Type[]): string => JSON.stringify(types).slice(1, -1);
 
+const opening = '{"unit":{"types":[';
+
 /** So many types are packed at once: units that begin with the same ones mostly go on with others. */
 const packedAtOnce = 128;
 
@@ -69,7 +71,7 @@ function pieces(types: readonly Type[], start: number, end: number): string[] {
   const texts: string[] = [];
   for (let at = start; at < end; at += packedAtOnce) {
     const some = listed(types.slice(at, Math.min(at + packedAtOnce, end)));
-    texts.push(at === 0 ? `{"unit":{"types":[${some}` : `,${some}`);
+    texts.push(`${at === 0 ? opening : ','}${some}`);
   }
   return texts;
 }
@@ -91,7 +93,8 @@ function summaryTexts(
     blocks: plan.blocks,
   };
   const beginnings = [...firstPieces(first), ...pieces(types, wholePieces(first), ofHeaders)];
-  const start = ofHeaders > 0 ? (own.length > 0 ? ',' : '') : '{"unit":{"types":[';
+  const comma = own.length > 0 ? ',' : '';
+  const start = ofHeaders === 0 ? opening : comma;
   return [
     beginnings,
     `${start}${listed(own)}],${JSON.stringify(others).slice(1)},${JSON.stringify(json).slice(1)}`,
