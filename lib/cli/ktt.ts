@@ -4,7 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { dumpModel } from '../model/dump.js';
 import type { Version } from '../model/model.js';
 import { readVersion, writeKtt } from '../model/version.js';
-import { diagnosticsOf, printDiagnostics, writeAll } from '../support/terminal.js';
+import { diagnosticsOf, printDiagnostics, toolOutput, writeAll } from '../support/terminal.js';
 import { emptyXfFile } from '../xf/syntax.js';
 import { planUpdate } from '../xfgen/plan.js';
 import { makeReport, reportText } from '../xfgen/report.js';
@@ -31,6 +31,7 @@ function json(value: unknown): string {
 }
 
 const program = new Command(name)
+  .configureOutput(toolOutput)
   .description(
     `Shows, joins and compares type summaries: what kcc noted about a program's variables and types.
 
@@ -54,10 +55,7 @@ program
     for (const v of versions) {
       const id = v.buildId === undefined ? '' : `, build-id ${v.buildId}`;
       const n = v.units.length;
-      writeAll(
-        1,
-        `${versions.length > 1 ? '' : ''}${v.name}: ${n} unit${n === 1 ? '' : 's'} for ${v.target}${id}\n${dumpModel(v)}`,
-      );
+      writeAll(1, `${v.name}: ${n} unit${n === 1 ? '' : 's'} for ${v.target}${id}\n${dumpModel(v)}`);
     }
   });
 

@@ -6,7 +6,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { readVersion } from '../model/version.js';
 import { type Diagnostic, KitsuneError } from '../support/errors.js';
 import { pendingOutput, reasonOf } from '../support/files.js';
-import { colourWanted, diagnosticsOf, printDiagnostics, writeAll } from '../support/terminal.js';
+import { colourWanted, diagnosticsOf, printDiagnostics, toolOutput, writeAll } from '../support/terminal.js';
 import { thisProcess } from '../support/this-process.js';
 import { cannotWrite, noBuildId, usageError } from '../support/transformer-errors.js';
 import { findInstallation } from '../wrapper/installation.js';
@@ -43,6 +43,7 @@ interface Options {
 }
 
 const program = new Command(name)
+  .configureOutput(toolOutput)
   .description(
     `Writes the C code that turns the state of a running OLD version into that of NEW.
 

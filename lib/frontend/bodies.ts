@@ -7,7 +7,7 @@
  */
 import { createRequire } from 'node:module';
 import type { Annotation, TypeId } from '../model/model.js';
-import { applyDeclarator, type Parameter, parseDeclarator } from './declarators.js';
+import { applyDeclarator, expectDeclaratorEnd, type Parameter, parseDeclarator } from './declarators.js';
 import { keywordClass, STATIC } from './keywords.js';
 import { normalise } from './normalise.js';
 import {
@@ -268,6 +268,7 @@ function readLocalDeclaration(
       const id = source.ids[declarator.nameToken]!;
       const resolved = state.table.types[resolveTypedefs(state.table.types, declared.type)]!;
       const isFunction = resolved.kind === 'function';
+      if (!(isFunction && kindAt(state) === LBRACE)) expectDeclaratorEnd(state);
       const entity = specifiers.isTypedef
         ? ({ kind: 'typedef', type: declared.type, constant: declared.constant } as const)
         : isFunction

@@ -17,7 +17,7 @@ import {
   typedefAt,
 } from './parser-state.js';
 import { applyModes, parseSpecifiers, readAttributes, type Specifiers } from './specifiers.js';
-import { COMMA, LBRACKET, LPAREN, RPAREN, SEMI, STAR, T_ELLIPSIS, T_IDENT } from './tokens.js';
+import { COMMA, EQ, LBRACKET, LPAREN, RPAREN, SEMI, STAR, T_ELLIPSIS, T_IDENT } from './tokens.js';
 import { annotated, arrayOf, functionType, pointerTo, resolveTypedefs } from './type-table.js';
 
 export interface Parameter {
@@ -108,6 +108,14 @@ export function parseDeclarator(state: ParserState, mode: Mode): Declarator {
     } else if (!readAttributes(state, attributes)) break;
   }
   return { nameToken, derivations: [...inner, ...suffixes, ...pointers.reverse()], attributes };
+}
+
+/** What a declarator goes on with other than its end was not understood: nothing must be declared by it. */
+export function expectDeclaratorEnd(state: ParserState): void {
+  const kind = kindAt(state);
+  if (kind !== COMMA && kind !== SEMI && kind !== EQ) {
+    throw new ParseFailure(state.at, 'the end of a declaration');
+  }
 }
 
 /** Whether the `(` here groups a declarator instead of opening a parameter list. */

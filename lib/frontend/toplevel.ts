@@ -2,7 +2,13 @@
 import type { Annotation, TypeId } from '../model/model.js';
 import { allNames, noNames } from './attributes.js';
 import { skipInitialiser } from './bodies.js';
-import { applyDeclarator, type Declarator, type Parameter, parseDeclarator } from './declarators.js';
+import {
+  applyDeclarator,
+  type Declarator,
+  expectDeclaratorEnd,
+  type Parameter,
+  parseDeclarator,
+} from './declarators.js';
 import { keywordClass } from './keywords.js';
 import { implicitParameters, parseOldStyleParameters } from './old-style.js';
 import {
@@ -177,19 +183,15 @@ function parseExternal(state: ParserState, file: FileDeclarations): void {
   }
   for (let nth = 0; ; nth++) {
     const declarator = parseDeclarator(state, specifiers.isTypedef ? 'named' : 'external');
-    if (specifiers.isTypedef) declareTypedef(state, specifiers, declarator);
-    else {
-      const outermost = declarator.derivations[0];
-      if (outermost?.kind === 'function') {
-        if (nth === 0 && kindAt(state) !== SEMI && kindAt(state) !== COMMA) {
-          if (kindAt(state) === LBRACE || startsType(state, state.at)) {
-            defineFunction(state, file, specifiers, declarator);
-            return;
-          }
-        }
-        declareFunction(state, file, specifiers, declarator);
-      } else declareVariable(state, file, specifiers, declarator);
+    const isFunction = !specifiers.isTypedef && declarator.derivations[0]?.kind === 'function';
+    if (isFunction && nth === 0 && (kindAt(state) === LBRACE || startsType(state, state.at))) {
+      defineFunction(state, file, specifiers, declarator);
+      return;
     }
+    expectDeclaratorEnd(state);
+    if (specifiers.isTypedef) declareTypedef(state, specifiers, declarator);
+    else if (isFunction) declareFunction(state, file, specifiers, declarator);
+    else declareVariable(state, file, specifiers, declarator);
     if (kindAt(state) === COMMA) {
       state.at++;
       readAttributes(state, specifiers.attributes);

@@ -152,6 +152,19 @@ export function resolveTypedefs(types: readonly Type[], id: TypeId): TypeId {
   return at;
 }
 
+/** The first struct or union that lies in objects of the type and has no members, as a C name: its declaration could not be read. */
+export function unreadRecord(types: readonly Type[], id: TypeId): string | undefined {
+  const type = types[resolveTypedefs(types, id)]!;
+  if (type.kind === 'array') return unreadRecord(types, type.of);
+  if (type.kind !== 'struct' && type.kind !== 'union') return undefined;
+  if (type.members === undefined) return `${type.kind} ${type.tag ?? '(untagged)'}`;
+  for (const member of type.members) {
+    const found = unreadRecord(types, member.type);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
 /**
  * The pointer or array behind typedefs with more annotations; undefined if the type is neither, so that the
  * annotation belongs to what is declared with it.

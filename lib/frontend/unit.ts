@@ -12,6 +12,7 @@ import {
   staticOfDeadFunction,
   unmentionedStatic,
   unreadableDeclaration,
+  unreadType,
 } from '../support/frontend-errors.js';
 import { analyseBody, type LocalVariable } from './bodies.js';
 import { keywordClass, STATIC } from './keywords.js';
@@ -34,11 +35,12 @@ import {
 import {
   type FileDeclarations,
   type FileFunction,
+  type FileVariable,
   inSystemHeader,
   noDeclarations,
   parseFile,
 } from './toplevel.js';
-import { createTypeTable, resolveTypedefs, type TypeTable } from './type-table.js';
+import { createTypeTable, resolveTypedefs, type TypeTable, unreadRecord } from './type-table.js';
 
 export interface ParseOptions {
   /** The file part of this unit's keys. */
@@ -214,16 +216,25 @@ export function locationOf(state: ParserState, token: number): Location {
   return { file, line };
 }
 
-/** The name that a declaration which can't be read seems to declare: the first one that something ends or initialises. */
+/** The name that a declaration which can't be read seems to declare: the first one that something ends or initialises, else its tag. */
 function declaredName(state: ParserState, first: number, end: number): string | undefined {
-  const { source } = state;
+  const { kinds, ids, partners } = state.source;
+  let tag: string | undefined;
   for (let i = first; i < end; i++) {
-    if (source.kinds[i] !== T_IDENT || keywordClass(source.ids[i]!) !== undefined) continue;
-    if (state.scope.entities.get(source.ids[i]!)?.kind === 'typedef') continue;
-    const next = source.kinds[i + 1];
-    if (next !== undefined && '(=;[,'.includes(String.fromCharCode(next))) return tokenText(source, i);
+    if (kinds[i] === LBRACE && partners[i]! > i) i = partners[i]!;
+    if (kinds[i] !== T_IDENT) continue;
+    if (keywordClass(ids[i]!) !== undefined) {
+      if (keywordClass(ids[i]!) === 'tagged' && kinds[i + 1] === T_IDENT) {
+        tag ??= `${tokenText(state.source, i)} ${tokenText(state.source, i + 1)}`;
+        i++;
+      }
+      continue;
+    }
+    if (state.scope.entities.get(ids[i]!)?.kind === 'typedef') continue;
+    const next = kinds[i + 1];
+    if (next !== undefined && '(=;[,'.includes(String.fromCharCode(next))) return tokenText(state.source, i);
   }
-  return undefined;
+  return tag;
 }
 
 function describeSkipped(state: ParserState, skipped: FileDeclarations['skipped'][number]): Diagnostic {
@@ -246,19 +257,30 @@ function holdsLabels(state: ParserState, [first, end]: readonly [number, number]
   return false;
 }
 
-/** An array counts as constant if its elements do; the parser tracks that. */
+/**
+ * An array without a bound, which the compiler takes to have one element. A struct is complete wherever one is defined, if only the
+ * compiler could read it.
+ */
 function isIncomplete(table: TypeTable, type: TypeId, initialised: boolean): boolean {
   const resolved = table.types[resolveTypedefs(table.types, type)]!;
-  if (resolved.kind === 'array') return resolved.length === undefined && !initialised;
-  if (resolved.kind === 'struct' || resolved.kind === 'union') return resolved.members === undefined;
-  return false;
+  return resolved.kind === 'array' && resolved.length === undefined && !initialised;
 }
 
-const isAutomatic = (
-  constant: boolean,
-  migrate: 'auto' | 'manual' | undefined,
+/** Whether it is migrated by itself: if that is wanted, and known how. */
+function isAutomatic(
+  state: ParserState,
+  v: FileVariable | LocalVariable,
   options: ParseOptions,
-): boolean => !constant && (migrate === 'auto' || (migrate === undefined && options.automigrate !== false));
+  diagnostics: Diagnostic[],
+): boolean {
+  const { constant, migrate, initialiser } = v;
+  if (constant || migrate === 'manual' || (migrate === undefined && options.automigrate === false))
+    return false;
+  if (initialiser !== undefined && holdsLabels(state, initialiser)) return false;
+  const unread = unreadRecord(state.table.types, v.type);
+  if (unread !== undefined) diagnostics.push(unreadType(v.name, unread, locationOf(state, v.nameToken)));
+  return unread === undefined;
+}
 
 function fileVariables(
   state: ParserState,
@@ -288,14 +310,13 @@ function fileVariables(
         continue;
       }
     }
-    const labels = v.initialiser !== undefined && holdsLabels(state, v.initialiser);
     out.push({
       key: v.isStatic ? keys.fileStatic(v.name) : keys.global(v.name),
       name: v.name,
       scope: v.isStatic ? 'static' : 'global',
       type: v.type,
       annotations: v.annotations,
-      automatic: !labels && isAutomatic(v.constant, v.migrate, options),
+      automatic: isAutomatic(state, v, options, diagnostics),
       constant: v.constant,
       threadLocal: v.threadLocal,
       origin: originAt(state, v.nameToken),
@@ -385,8 +406,7 @@ function readBody(
       continue;
     }
     const incomplete = isIncomplete(state.table, v.type, v.initialiser !== undefined);
-    const labels = v.initialiser !== undefined && holdsLabels(state, v.initialiser);
-    const automatic = !labels && isAutomatic(v.constant, v.migrate, options);
+    const automatic = isAutomatic(state, v, options, diagnostics);
     const suffix = nth === 0 ? '' : `___${nth - 1}`;
     add(v, 'local-static', originAt(state, v.nameToken), v.insertAfter, automatic, incomplete, suffix);
   }

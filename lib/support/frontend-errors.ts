@@ -89,7 +89,7 @@ export function bodyNotRead(func: string, location: Location): Diagnostic {
   };
 }
 
-/** A function-local type that holds what kcc can't describe. */
+/** Two namespaces for one unit. */
 export function namespaceConflict(declared: string, given: string, location: Location): Diagnostic {
   return {
     code: 'KT1108',
@@ -116,6 +116,17 @@ export function unmentionedStatic(name: string, func: string | undefined, locati
     code: 'KT1109',
     severity: 'notice',
     message: `static ${name}${func === undefined ? '' : ` of ${func}()`} is mentioned by no code that is compiled: nothing reads or writes it, so it is not registered`,
+    location,
+  };
+}
+
+/** A variable that holds a struct whose declaration could not be read: what lies in it is not known. */
+export function unreadType(name: string, type: string, location: Location): Diagnostic {
+  return {
+    code: 'KT1110',
+    severity: 'warning',
+    message: `${name} will not be migrated by itself: the declaration of ${type} can't be read`,
+    remedy: `Write the declaration of ${type} in plain C, or take the value over by hand (MIGRATE_GLOBAL, an xf rule).`,
     location,
   };
 }

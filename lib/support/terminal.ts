@@ -32,6 +32,12 @@ export function writeAll(descriptor: number, bytes: Buffer | string): void {
   }
 }
 
+/** Where a tool's help and complaints about its words go (commander's `configureOutput`). */
+export const toolOutput = {
+  writeOut: (text: string): void => writeAll(1, text),
+  writeErr: (text: string): void => writeAll(2, text),
+};
+
 const diagnosticLine = (command: string, d: Diagnostic, colour: boolean): string =>
   `${d.location ? '' : `${command}: `}${formatDiagnostic(d, colour)}\n`;
 

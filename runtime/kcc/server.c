@@ -157,8 +157,10 @@ static void become_server(const struct kcc_package *package, const char *file, c
                      /* More would be a sign of trouble; a server that ends is replaced. */
                      (char *)"--max-old-space-size=2048",
                      /* Most of what a compilation makes dies with it. */
-                     (char *)"--max-semi-space-size=32", (char *)file, (char *)path,
-                     (char *)identity, NULL};
+                     (char *)"--max-semi-space-size=32",
+                     /* The other cores are the compilers'. */
+                     (char *)"--single-threaded-gc", (char *)file, (char *)path, (char *)identity,
+                     NULL};
     char *environment[3] = {NULL}, **to = environment;
     if ((*to = variable("PATH")))
         to++;

@@ -111,4 +111,18 @@ for (const words of ['ktt.js show', 'ktt.js diff a.o', 'xfgen.js a.o', 'xfgen.js
   });
 }
 
+for (const words of [
+  'ktt.js --help',
+  'ktt.js show --help',
+  'ktt.js show a.o',
+  'xfgen.js --help',
+  'xfgen.js a.o a.o',
+]) {
+  test(`${words}: nobody reads standard output any more`, () => {
+    const command = `"${process.execPath}" "${join(root, 'bin')}/kitsune-${words.replace(' ', '" ')}`;
+    const { status, stderr } = call('sh', ['-c', `{ sleep 0.3; ${command}; echo $? >&2; } | :`], folder);
+    assert.equal({ status, stderr }, { status: 0, stderr: '0\n' }, words);
+  });
+}
+
 test.run();

@@ -206,6 +206,24 @@ test('a declaration that can not be read is skipped and named, the next one is r
   assert.equal(unit.diagnostics[0]!.location, { file: 'a.c', line: 2 });
 });
 
+test('what can not be read is named by what it declares, not by what is in it', () => {
+  const named = (text: string): string | undefined =>
+    /declaration of (.*) can't/.exec(parse(text).diagnostics[0]?.message ?? '')?.[1];
+  assert.is(named('struct s { int a; int odd *b; } x, y;'), 'x');
+  assert.is(named('struct s { int a; int odd *b; };'), 'struct s');
+  assert.is(named('struct s; struct s odd *p;'), 'p');
+  assert.is(named('int f(int a) odd { int b; return 0; }'), 'f');
+});
+
+test('a declarator that goes on with something unknown declares nothing', () => {
+  const unit = parse(
+    `int a, odd *p; int after; typedef int T odd; odd_t q; T fine; int f(void) odd { return 0; }
+     int g(void) { int after; static int kept; static int odd *lost; return kept + (lost != 0) + after; }`,
+  );
+  assert.equal(variables(unit), ['a: int', 'after: int', 'a.c/g#kept: int']);
+  assert.equal(codes(unit), ['KT1101', 'KT1101', 'KT1101', 'KT1101', 'KT1101', 'KT1102']);
+});
+
 test('no input makes the parser fail', () => {
   for (const text of [
     '',
