@@ -2,7 +2,7 @@
 import type { Origin, TypeId } from '../model/model.js';
 import { keywordClass, SOFT_KEYWORDS } from './keywords.js';
 import { positionOf } from './positions.js';
-import { type Source, T_IDENT, tokenText } from './tokens.js';
+import { LPAREN, type Source, T_IDENT, tokenText } from './tokens.js';
 import type { TypeTable } from './type-table.js';
 
 /** What an ordinary identifier stands for. `text` of an enumerator is its value as a C expression without names of enumerators. */
@@ -125,6 +125,19 @@ export function startsType(state: ParserState, token: number): boolean {
     default:
       return typedefAt(state, token) !== undefined;
   }
+}
+
+/** Skips `_Static_assert(...)`, after `__extension__` or not, if it stands here. Its semicolon is an empty declaration. */
+export function skipAssertion(state: ParserState): boolean {
+  const { kinds, ids, partners } = state.source;
+  const classAt = (token: number) => (kinds[token] === T_IDENT ? keywordClass(ids[token]!) : undefined);
+  let at = state.at;
+  while (classAt(at) === 'extension') at++;
+  if (classAt(at) !== 'assert' || typedefAt(state, at)) return false;
+  const close = kinds[at + 1] === LPAREN ? partners[at + 1]! : -1;
+  if (close < 0) throw new ParseFailure(at, 'an assertion');
+  state.at = close + 1;
+  return true;
 }
 
 export function originAt(state: ParserState, token: number): Origin {

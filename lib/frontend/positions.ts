@@ -35,12 +35,22 @@ function markerAt(source: Source, offset: number): number {
   return low - 1;
 }
 
+/** The line that linemarkers give the offset. */
+export function lineAt(source: Source, offset: number): number {
+  const marker = source.linemarkers[markerAt(source, offset)];
+  return (marker?.line ?? 1) + newlinesBefore(source, offset) - newlinesBefore(source, marker?.offset ?? 0);
+}
+
+/** Characters before the offset in its line of the text. */
+export function columnAt(source: Source, offset: number): number {
+  const before = newlinesBefore(source, offset);
+  return before === 0 ? offset : offset - source.newlines[before - 1]! - 1;
+}
+
 /** Where the compiler says that offset is. */
 export function positionOf(source: Source, offset: number): Position {
-  const index = markerAt(source, offset);
-  const marker = source.linemarkers[index];
-  const line =
-    (marker?.line ?? 1) + newlinesBefore(source, offset) - newlinesBefore(source, marker?.offset ?? 0);
+  const marker = source.linemarkers[markerAt(source, offset)];
+  const line = lineAt(source, offset);
   const file = marker?.file ?? '<stdin>';
   return {
     file,
@@ -60,4 +70,17 @@ export function isSystemFile(source: Source, file: string): boolean {
 export function isSystemOffset(source: Source, offset: number): boolean {
   const marker = source.linemarkers[markerAt(source, offset)];
   return marker !== undefined && isSystemFile(source, marker.file);
+}
+
+/**
+ * The flags of linemarkers in project files that say: what follows comes from a macro of a system header. Compilers look through such
+ * macros for some warnings (`int n = NULL;`), but not where they are told so.
+ */
+export function* expandedSystemMarks(source: Source): Generator<{ start: number; end: number }> {
+  const { text } = source;
+  for (const { offset, file, flags } of source.linemarkers) {
+    if (flags === '' || isSystemFile(source, file)) continue;
+    const end = text[offset - 1] === '\n' ? offset - 1 : offset;
+    yield { start: text.lastIndexOf('"', end) + 1, end };
+  }
 }

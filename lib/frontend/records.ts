@@ -14,6 +14,7 @@ import {
   originAt,
   ParseFailure,
   type ParserState,
+  skipAssertion,
 } from './parser-state.js';
 import { parseSpecifiers, readAttributes } from './specifiers.js';
 import {
@@ -127,12 +128,7 @@ function parseMembers(state: ParserState): ParsedMember[] {
       state.at++;
       continue;
     }
-    if (kind === T_IDENT && keywordClass(idAt(state)) === 'assert') {
-      const close = state.source.partners[state.at + 1] ?? -1;
-      if (close < 0) throw new ParseFailure(state.at, 'an assertion');
-      state.at = close + 1;
-      continue;
-    }
+    if (skipAssertion(state)) continue;
     parseMemberDeclaration(state, members);
   }
   state.at++;
@@ -142,7 +138,11 @@ function parseMembers(state: ParserState): ParsedMember[] {
 function parseMemberDeclaration(state: ParserState, members: ParsedMember[]): void {
   const { source } = state;
   const specifiers = parseSpecifiers(state);
-  if (!specifiers.hasType) throw new ParseFailure(state.at, 'the type of a member');
+  if (!specifiers.hasType) {
+    // `const;`
+    if (kindAt(state) === SEMI && state.at > specifiers.first) return;
+    throw new ParseFailure(state.at, 'the type of a member');
+  }
   if (kindAt(state) === SEMI) {
     const type = state.table.types[specifiers.type]!;
     // An anonymous member, or the mere declaration of a tag (which -fms-extensions makes a member as well; rare enough).

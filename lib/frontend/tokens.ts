@@ -288,6 +288,8 @@ function scanRange(scan: Scan, from: number, n: number): number {
       for (; i < n; i++) {
         const d = text.charCodeAt(i);
         if (isIdentPart(d) || d === 46) continue;
+        // C23: 1'000'000.
+        if (d === 39 && isIdentPart(text.charCodeAt(i + 1))) continue;
         const before = text.charCodeAt(i - 1) | 32;
         if ((d === 43 || d === 45) && (before === 101 || before === 112)) continue;
         break;

@@ -19,6 +19,7 @@ import {
   originAt,
   ParseFailure,
   type ParserState,
+  skipAssertion,
   startsType,
 } from './parser-state.js';
 import { isSystemOffset } from './positions.js';
@@ -160,17 +161,15 @@ function parseExternal(state: ParserState, file: FileDeclarations): void {
     state.at++;
     return;
   }
-  if (kind === T_IDENT) {
-    const cls = keywordClass(idAt(state));
-    if ((cls === 'asm' || cls === 'assert') && !startsType(state, state.at)) {
-      let open = state.at + 1;
-      while (source.kinds[open] === T_IDENT) open++;
-      const close = source.partners[open]!;
-      if (source.kinds[open] !== LPAREN || close < 0) throw new ParseFailure(open, 'an opening parenthesis');
-      if (cls === 'asm') file.assembly.push([state.at, close + 1]);
-      state.at = close + 1;
-      return;
-    }
+  if (skipAssertion(state)) return;
+  if (kind === T_IDENT && keywordClass(idAt(state)) === 'asm' && !startsType(state, state.at)) {
+    let open = state.at + 1;
+    while (source.kinds[open] === T_IDENT) open++;
+    const close = source.partners[open]!;
+    if (source.kinds[open] !== LPAREN || close < 0) throw new ParseFailure(open, 'an opening parenthesis');
+    file.assembly.push([state.at, close + 1]);
+    state.at = close + 1;
+    return;
   }
   const specifiers = parseSpecifiers(state);
   if (kindAt(state) === SEMI) {

@@ -72,6 +72,7 @@ export interface ParsedUnit {
   readonly source: Source;
   readonly table: TypeTable;
   readonly state: ParserState;
+  readonly file: FileDeclarations;
   readonly variables: readonly UnitVariable[];
   readonly functions: readonly FunctionInfo[];
   /** Functions to register: defined here or elsewhere. Key and C name. */
@@ -143,6 +144,7 @@ export function parseUnit(preprocessed: string, options: ParseOptions): ParsedUn
     source,
     table,
     state,
+    file,
     variables,
     functions,
     registeredFunctions: registered,

@@ -146,18 +146,18 @@ function planner(input: MeasuredTypes, { fills, done }: Asked): Planner {
   };
 
   const fill = (group: SlotGroup) => {
-    const slot = (...expressions: string[]): number => {
+    const slot = (expressions: readonly string[]): number => {
       const at = group.first + group.expressions.length;
-      group.expressions.push(...expressions);
+      for (const expression of expressions) group.expressions.push(expression);
       return at;
     };
     const layout = (id: TypeId, name: string): void => {
-      fills.push(['L', id, slot(`sizeof(${name})`, `__alignof__(${name})`)]);
+      fills.push(['L', id, slot([`sizeof(${name})`, `__alignof__(${name})`])]);
     };
     const values = (id: TypeId, enumerators: readonly { readonly name: string }[]): void => {
       const negative = enumerators.map((e) => `${e.name} < 0`).join(' || ') || '0';
       const unsigned = (expression: string): string => `(unsigned long)(${expression})`;
-      fills.push(['E', id, slot(...[negative, ...enumerators.map((e) => e.name)].map(unsigned))]);
+      fills.push(['E', id, slot([negative, ...enumerators.map((e) => e.name)].map(unsigned))]);
     };
     const visit = (id: TypeId, name: string, sized: boolean): void => {
       if (done.has(id)) return;
@@ -187,7 +187,7 @@ function planner(input: MeasuredTypes, { fills, done }: Asked): Planner {
         case 'array': {
           const element = `__typeof__((*(${name} *)0)[0])`;
           const size = `sizeof(${element})`;
-          fills.push(['C', id, slot(`sizeof(${name}) / (${size} ? ${size} : 1)`)]);
+          fills.push(['C', id, slot([`sizeof(${name}) / (${size} ? ${size} : 1)`])]);
           visit(type.of, fileName(type.of) ?? element, true);
           return;
         }
@@ -208,7 +208,7 @@ function planner(input: MeasuredTypes, { fills, done }: Asked): Planner {
       const plain = members.flatMap((m, i) => (m.name !== '' && m.width === undefined ? [i] : []));
       if (plain.length > 0) {
         const offsets = plain.map((i) => `__builtin_offsetof(${name}, ${members[i]!.name})`);
-        fills.push(['M', id, slot(...offsets), plain]);
+        fills.push(['M', id, slot(offsets), plain]);
       }
       const bits = members.flatMap((m, i) => (m.name !== '' && m.width !== undefined ? [i] : []));
       if (bits.length > 0) {
@@ -219,7 +219,7 @@ function planner(input: MeasuredTypes, { fills, done }: Asked): Planner {
             .map((i) => members[i]!.name),
         );
         group.sampleSets.push({ typeName: name, samples });
-        fills.push(['B', id, slot(`OFFSET(${group.sampleSets.length - 1})`), bits]);
+        fills.push(['B', id, slot([`OFFSET(${group.sampleSets.length - 1})`]), bits]);
       }
       members.forEach((m, i) => {
         if (m.name === '' && m.width === undefined) {
@@ -234,7 +234,7 @@ function planner(input: MeasuredTypes, { fills, done }: Asked): Planner {
           }
           if (first !== undefined) {
             const outer = `__builtin_offsetof(${name}, ${first})`;
-            fills.push(['A', id, slot(outer, `__builtin_offsetof(${inner}, ${first})`), i]);
+            fills.push(['A', id, slot([outer, `__builtin_offsetof(${inner}, ${first})`]), i]);
           }
           const bit = first === undefined ? firstBitField(types, m.type) : undefined;
           if (bit !== undefined) {
@@ -242,7 +242,7 @@ function planner(input: MeasuredTypes, { fills, done }: Asked): Planner {
               { typeName: name, samples: [[bit]] },
               { typeName: inner, samples: [[bit]] },
             );
-            fills.push(['F', id, slot(`OFFSET(${n - 2})`, `OFFSET(${n - 1})`), i]);
+            fills.push(['F', id, slot([`OFFSET(${n - 2})`, `OFFSET(${n - 1})`]), i]);
           }
           visit(m.type, inner, false);
         } else if (m.width === undefined) {

@@ -5,7 +5,8 @@
  * added stands in regions of its own that linemarkers give to the file `<kitsune>`, as a system header.
  */
 import { annotationTokens } from '../frontend/annotation-tokens.js';
-import { positionOf } from '../frontend/positions.js';
+import { type DoubtfulGuard, doubtfulGuards } from '../frontend/indentation.js';
+import { expandedSystemMarks, positionOf } from '../frontend/positions.js';
 import { type SelectedTypes, selectTypes } from '../frontend/select-types.js';
 import type { Source } from '../frontend/tokens.js';
 import { type ParsedUnit, type ParseOptions, parseUnit, type UnitVariable } from '../frontend/unit.js';
@@ -28,6 +29,8 @@ export interface RewriteOptions extends ParseOptions {
   readonly registrations?: boolean;
   /** What `-ffile-prefix-map` says of paths, in order. */
   readonly prefixMaps?: readonly PrefixMap[];
+  /** Whether the compiler warns of misleading indentation. */
+  readonly indentation?: boolean;
 }
 
 export interface RewriteResult {
@@ -36,6 +39,8 @@ export interface RewriteResult {
   /** What to compile as preprocessed C: the edits applied. */
   readonly text: string;
   readonly diagnostics: readonly Diagnostic[];
+  /** Where the compiler may have more to say of the source than of preprocessed text, if `indentation` asks for it. */
+  readonly doubtful: readonly DoubtfulGuard[];
   /** The unit's model, without the numbers that only the compiler knows. */
   readonly unit: Unit;
   /** What is added at the end of the file, for `--kitsune-dump=registrations`. */
@@ -55,7 +60,7 @@ export function rewriteUnit(preprocessed: string, options: RewriteOptions): Rewr
   const types = [...first, ...mapTypes(selected.types.slice(first.length), maps)];
   const unit = mapOrigins(unitOf(parsed, selected, types, options), maps);
   if (parsed.source.count === 0) {
-    return { edits: [], text: preprocessed, diagnostics: [], unit, registrations: '' };
+    return { edits: [], text: preprocessed, diagnostics: [], doubtful: [], unit, registrations: '' };
   }
   const shared = { first, ofHeaders: selected.ofHeaders };
   const summary = summarySource(unit, planUnitSlots(selected), shared, options.retain ?? true);
@@ -66,6 +71,7 @@ export function rewriteUnit(preprocessed: string, options: RewriteOptions): Rewr
       return applyEdits(preprocessed, edits);
     },
     diagnostics: parsed.diagnostics,
+    doubtful: options.indentation === true ? doubtfulGuards(parsed.source, parsed.file) : [],
     unit,
     registrations,
   };
@@ -121,6 +127,7 @@ function planEdits(
   const insert = (offset: number, text: string): void => {
     edits.push({ start: offset, end: offset, text });
   };
+  for (const { start, end } of expandedSystemMarks(source)) edits.push({ start, end, text: '' });
   for (const token of annotationTokens(source)) {
     const start = source.starts[token]!;
     const end = source.ends[token]!;
@@ -165,9 +172,9 @@ function planEdits(
 /** Text in a region of its own, after which the user's line goes on at the same line and column. */
 function systemRegion(parsed: ParsedUnit, code: string, offset: number): string {
   const { source } = parsed;
-  const { spelled, line, flags } = positionOf(source, offset);
+  const { spelled, line, flags, system } = positionOf(source, offset);
   const name = source.linemarkers.length > 0 ? spelled : parsed.options.unitFile.replace(/[\\"]/g, '\\$&');
-  return `\n# 1 "<kitsune>" 3\n${code}\n# ${line} "${name}"${flags === '' ? '' : ` ${flags}`}\n${columnPadding(source, offset)}`;
+  return `\n# 1 "<kitsune>" 3\n${code}\n# ${line} "${name}"${system && flags !== '' ? ` ${flags}` : ''}\n${columnPadding(source, offset)}`;
 }
 
 /** Blanks as wide as the line's text before the offset. */

@@ -21,6 +21,7 @@ import { reportTo } from '../support/terminal.js';
 import type { KitsuneOptions } from './command-line.js';
 import { type CompilerContext, runCompiler } from './compiler.js';
 import { fileKey } from './file-key.js';
+import { sourceMisleads, warnsOfIndentation } from './indentation.js';
 import { appendLog } from './log.js';
 import { finishObjectFile, readTypesSection } from './object-files.js';
 import { fillInPrecompiled, hasPrecompiledBeside, withPrecompiled } from './precompiled.js';
@@ -80,6 +81,7 @@ export async function compileFile(
     kitsune: context.kitsune,
     target: await target,
     prefixMaps: step.prefixMaps,
+    indentation: warnsOfIndentation(step.compileOptions),
   });
   if (rewritten.kind === 'unchanged') {
     reportTo(caller, [rewriteFailed(step.source, rewritten.reason)]);
@@ -95,14 +97,19 @@ export async function compileFile(
   const edited = editSource(preprocessed, text, rewritten.edits);
   const pending = await prepared;
   let result = await compileText(step, edited, pending.path, context, []);
-  if (result.status !== 0 || result.stderr.length > 0) {
+  if (
+    result.status !== 0 ||
+    result.stderr.length > 0 ||
+    speaksOf(spoken, step.source) ||
+    (await sourceMisleads(rewritten.doubtful, caller))
+  ) {
     // It has something to say: let the compiler say it about the text that the user wrote.
     const failed = result.status !== 0;
     const plain = await runCompiler(
       context,
       [
         ...context.colour,
-        ...step.plainOptions,
+        ...step.ownOptions,
         ...(failed && step.dependencies ? dependencyWords(step.dependencies) : []),
         modeWord(step),
         '-o',
@@ -126,13 +133,14 @@ export async function compileFile(
       result = await compileText(step, edited, pending.path, context, ['-w', '-Wno-error']);
       if (result.status !== 0) {
         await pending.discard();
-        const reason =
-          result.stderr
-            .toString()
-            .split('\n')
-            .find((l) => l.includes('error')) ?? 'its registrations do not compile';
+        const reason = firstError(result.stderr) ?? 'its registrations do not compile';
         reportTo(caller, [rewriteFailed(step.source, reason)]);
-        return (await plainCompilation(step, step.keyOptions, output, context, again)).finish();
+        const forVersion = await plainCompilation(step, step.keyOptions, output, context, again);
+        if (forVersion.status === 0) return forVersion.finish();
+        // Nor as position-independent code (asm with an address as "i"): an object that no version can link is better than none.
+        await forVersion.discard();
+        const own = [...step.keyOptions, ...step.ownOptions];
+        return (await plainCompilation(step, [], output, context, again, own)).finish();
       }
     }
   }
@@ -193,7 +201,14 @@ async function readSource(
     const other = await preprocess([...step.preprocessOptions, withPrecompiled], again);
     const whole = other.status === 0 ? await fillInPrecompiled(other.stdout, caller) : undefined;
     if (!whole) {
-      reportTo(caller, [precompiledOnly(step.source)]);
+      const why =
+        other.status === 0
+          ? precompiledOnly(step.source)
+          : rewriteFailed(
+              step.source,
+              firstError(other.stderr) ?? 'it can only be preprocessed as it is compiled',
+            );
+      reportTo(caller, [why]);
       return { status: await plain.finish() };
     }
     await plain.discard();
@@ -214,6 +229,20 @@ async function readSource(
   if (step.keepPreprocessed !== undefined) await caller.write(step.keepPreprocessed, preprocessed);
   return { preprocessed, text, spoken, fileKey: step.fileKey, ...(dependencies ? { dependencies } : {}) };
 }
+
+const firstError = (spoken: Buffer): string | undefined =>
+  spoken
+    .toString()
+    .split('\n')
+    .find((line) => line.includes('error'));
+
+/** Whether the preprocessor has said something of the source itself: the compiler may add which function it is in. */
+const speaksOf = (spoken: Buffer, source: string): boolean =>
+  spoken.length > 0 &&
+  spoken
+    .toString('latin1')
+    .split('\n')
+    .some((line) => stripVTControlCharacters(line).startsWith(`${Buffer.from(source).toString('latin1')}:`));
 
 /** Passes on what the compiler said. */
 function say({ caller, compiler, said }: CompileContext, stderr: Buffer): void {
@@ -299,6 +328,7 @@ async function plainCompilation(
   output: string,
   context: CompileContext,
   options: RunOptions,
+  words: readonly string[] = step.plainOptions,
 ): Promise<PlainCompilation> {
   const pending = await pendingResult(step, output, context);
   const { dependencies } = step;
@@ -307,7 +337,7 @@ async function plainCompilation(
     [
       ...context.colour,
       ...keys,
-      ...step.plainOptions,
+      ...words,
       ...(dependencies ? dependencyWords(dependencies) : []),
       modeWord(step),
       '-o',

@@ -297,6 +297,11 @@ function planCompilation(invocation: Invocation, world: World, input: Input, out
     preprocessOptions: ['-D__KITSUNE_KCC__=1', ...keys, ...headers, ...forPreprocessor],
     compileOptions,
     plainOptions: [...unused, ...headers, ...words(shared), ...positionFlags],
+    ownOptions: [
+      ...unused,
+      ...headers,
+      ...words(options.filter((t) => shared.includes(t) || t.spec?.effect === 'position')),
+    ],
     keyOptions: keys,
     ...(dependencies ? { dependencies } : {}),
     prefixMaps: prefixMapsOf(options),

@@ -1,6 +1,7 @@
 /** The bridge from the wrapper to the rewriter, which is loaded only when there is something to rewrite. */
 
 import { createHash } from 'node:crypto';
+import type { DoubtfulGuard } from '../frontend/indentation.js';
 import type { Edit } from '../rewrite/edits.js';
 import type { RewriteOptions, RewriteResult } from '../rewrite/index.js';
 import type { Diagnostic } from '../support/errors.js';
@@ -16,12 +17,16 @@ export interface RewriteRequest {
   /** As the compiler names it. */
   readonly target: string;
   readonly prefixMaps: readonly (readonly [old: string, replacement: string])[];
+  /** Whether the compiler warns of misleading indentation. */
+  readonly indentation: boolean;
 }
 
 interface Result {
   /** What to change in the text. */
   readonly edits: readonly Edit[];
   readonly diagnostics: readonly Diagnostic[];
+  /** Where the compiler may have more to say of the source than of preprocessed text. */
+  readonly doubtful: readonly DoubtfulGuard[];
 }
 
 export type Rewritten =
@@ -33,8 +38,8 @@ const printable = (_key: string, value: unknown): unknown =>
   typeof value === 'bigint' ? value.toString() : value;
 
 /** Characters, and something for each object. */
-const sizeOf = ({ edits, diagnostics }: Result): number =>
-  edits.reduce((sum, e) => sum + e.text.length + 100, 0) + diagnostics.length * 500;
+const sizeOf = ({ edits, diagnostics, doubtful }: Result): number =>
+  edits.reduce((sum, e) => sum + e.text.length + 100, 0) + (diagnostics.length + doubtful.length) * 500;
 
 /**
  * What was made of a text, by the text and all else that decides: most files of a program's next version, and of a build after
@@ -44,11 +49,12 @@ const done = new Recent<Result>(1 << 26, sizeOf);
 
 /** Adds registrations and the type summary to preprocessed C. */
 export async function rewrite(request: RewriteRequest): Promise<Rewritten> {
-  const { preprocessed, text, fileKey, kitsune, target, prefixMaps } = request;
+  const { preprocessed, text, fileKey, kitsune, target, prefixMaps, indentation } = request;
   const options: RewriteOptions = {
     unitFile: fileKey,
     target,
     prefixMaps,
+    indentation,
     automigrate: kitsune.autoMigrate,
     functions: kitsune.functions,
     registrations: kitsune.registerGlobals,
@@ -60,13 +66,19 @@ export async function rewrite(request: RewriteRequest): Promise<Rewritten> {
   const { rewriteUnit } = await import('../rewrite/index.js');
   try {
     const result = rewriteUnit(text, options);
-    const { edits, diagnostics } = result;
-    done.set(key, { edits, diagnostics });
+    const { edits, diagnostics, doubtful } = result;
+    done.set(key, { edits, diagnostics, doubtful });
     const dump = kitsune.dump === undefined ? {} : { dump: dumpOf(result, kitsune.dump) };
-    return { kind: 'rewritten', edits, diagnostics, ...dump };
+    return { kind: 'rewritten', edits, diagnostics, doubtful, ...dump };
   } catch (error) {
-    return { kind: 'unchanged', reason: error instanceof Error ? error.message : String(error) };
+    return { kind: 'unchanged', reason: reasonOf(error) };
   }
+}
+
+function reasonOf(error: unknown): string {
+  // What V8 throws where functions call each other too deeply.
+  if (error instanceof RangeError) return 'its declarations are nested too deeply';
+  return error instanceof Error ? error.message : String(error);
 }
 
 function dumpOf(result: RewriteResult, kind: DumpKind): string {

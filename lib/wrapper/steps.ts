@@ -31,8 +31,10 @@ export interface CompileStep {
   readonly preprocessOptions: readonly string[];
   /** Options for the compilation of the preprocessed text, without input and output. */
   readonly compileOptions: readonly string[];
-  /** Options to compile the source as the user wrote it: for diagnostics, and when the rewritten text does not compile. */
+  /** Options to compile the source as the user wrote it, for a version: when the rewritten text does not compile. */
   readonly plainOptions: readonly string[];
+  /** The user's own options, for what the compiler has to say. */
+  readonly ownOptions: readonly string[];
   /** What kitsune.h wants to know of the unit, for an object made with `plainOptions`. */
   readonly keyOptions: readonly string[];
   readonly dependencies?: DependencyOutput;
