@@ -109,7 +109,7 @@ export async function compileFile(
       context,
       [
         ...context.colour,
-        ...step.ownOptions,
+        ...((await usesPrecompiled(step, text, context)) ? step.plainOptions : step.ownOptions),
         ...(failed && step.dependencies ? dependencyWords(step.dependencies) : []),
         modeWord(step),
         '-o',
@@ -243,6 +243,12 @@ const speaksOf = (spoken: Buffer, source: string): boolean =>
     .toString('latin1')
     .split('\n')
     .some((line) => stripVTControlCharacters(line).startsWith(`${Buffer.from(source).toString('latin1')}:`));
+
+/** Whether the compiler finds a precompiled header, which kcc made for versions: other options do not fit it. */
+const usesPrecompiled = async (step: CompileStep, text: string, context: CompileContext): Promise<boolean> =>
+  context.compiler.family === 'clang'
+    ? step.ownOptions.some((word) => word.includes('-include-pch'))
+    : hasPrecompiledBeside(text, context.caller);
 
 /** Passes on what the compiler said. */
 function say({ caller, compiler, said }: CompileContext, stderr: Buffer): void {

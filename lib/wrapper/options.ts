@@ -83,7 +83,7 @@ const rows: readonly Row[] = [
     'all',
     'forward',
   ],
-  ['--help= -print- --print-', 'joined', 'all', 'forward'],
+  ['--help= --completion= -print- --print-', 'joined', 'all', 'forward'],
   ['-ccc-print-phases -ccc-print-bindings', 'flag', 'all', 'forward'],
   ['-emit-ast -emit-pch --analyze --precompile -rewrite-objc', 'flag', 'all', 'forward'],
 
