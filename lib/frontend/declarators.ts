@@ -224,7 +224,11 @@ function parseFunctionSuffix(state: ParserState): Derivation {
         state.at++;
       } else parameters.push(parseParameter(state));
       if (state.at === close) break;
-      expect(state, COMMA, 'a comma between parameters');
+      if (kindAt(state) === SEMI) {
+        // GNU C: what stands before it is declared once more after it, `(int n; int a[n], int n)`.
+        parameters.length = 0;
+        state.at++;
+      } else expect(state, COMMA, 'a comma between parameters');
     }
     return done(parameters, variadic, []);
   });

@@ -162,19 +162,22 @@ function planEdits(
   }
   if (registering) for (const f of parsed.registeredFunctions) atEnd.push(functionEntry(f, n++, retain));
   const registrations = [...atEnd, digestSection(unit.digests), summary.main].filter(Boolean).join('\n');
-  insert(
-    source.text.length,
-    `${source.text.endsWith('\n') ? '' : '\n'}# 1 "<kitsune>" 3\n${registrations}\n`,
-  );
+  const end = source.text.length;
+  // What is said at the end of all is said of the user's file.
+  const back = markerFor(parsed, end);
+  insert(end, `${source.text.endsWith('\n') ? '' : '\n'}# 1 "<kitsune>" 3\n${registrations}\n${back}\n`);
   return { edits: inOrder(edits), registrations };
 }
 
 /** Text in a region of its own, after which the user's line goes on at the same line and column. */
-function systemRegion(parsed: ParsedUnit, code: string, offset: number): string {
-  const { source } = parsed;
+const systemRegion = (parsed: ParsedUnit, code: string, offset: number): string =>
+  `\n# 1 "<kitsune>" 3\n${code}\n${markerFor(parsed, offset)}\n${columnPadding(parsed.source, offset)}`;
+
+/** The linemarker that stands for the offset. */
+function markerFor({ source, options }: ParsedUnit, offset: number): string {
   const { spelled, line, flags, system } = positionOf(source, offset);
-  const name = source.linemarkers.length > 0 ? spelled : parsed.options.unitFile.replace(/[\\"]/g, '\\$&');
-  return `\n# 1 "<kitsune>" 3\n${code}\n# ${line} "${name}"${system && flags !== '' ? ` ${flags}` : ''}\n${columnPadding(source, offset)}`;
+  const name = source.linemarkers.length > 0 ? spelled : options.unitFile.replace(/[\\"]/g, '\\$&');
+  return `# ${line} "${name}"${system && flags !== '' ? ` ${flags}` : ''}`;
 }
 
 /** Blanks as wide as the line's text before the offset. */

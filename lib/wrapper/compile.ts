@@ -4,7 +4,7 @@
  * appears whole or not at all.
  */
 
-import { basename } from 'node:path';
+import { basename, extname, resolve } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import type { Caller } from '../support/caller.js';
 import {
@@ -105,6 +105,7 @@ export async function compileFile(
   ) {
     // It has something to say: let the compiler say it about the text that the user wrote.
     const failed = result.status !== 0;
+    const aside = failed ? pending.path : await context.temporaries.path(`${basename(step.source)}.o`);
     const plain = await runCompiler(
       context,
       [
@@ -113,7 +114,7 @@ export async function compileFile(
         ...(failed && step.dependencies ? dependencyWords(step.dependencies) : []),
         modeWord(step),
         '-o',
-        failed ? pending.path : await context.temporaries.path(`${basename(step.source)}.o`),
+        aside,
         ...source,
       ],
       again,
@@ -123,7 +124,8 @@ export async function compileFile(
       say(context, pending.named(plain.stderr));
       return plain.status;
     }
-    spoken = plain.stderr;
+    // Files beside the output, such as the profile that is not there, are named after it.
+    spoken = replaced(plain.stderr, stemOf(aside), resolve(caller.directory, stemOf(output)));
     if (result.status !== 0) {
       appendLog(
         caller,
@@ -228,6 +230,13 @@ async function readSource(
   }
   if (step.keepPreprocessed !== undefined) await caller.write(step.keepPreprocessed, preprocessed);
   return { preprocessed, text, spoken, fileKey: step.fileKey, ...(dependencies ? { dependencies } : {}) };
+}
+
+const stemOf = (path: string): string => path.slice(0, path.length - extname(path).length);
+
+function replaced(text: Buffer, name: string, other: string): Buffer {
+  const [from, to] = [name, other].map((s) => Buffer.from(s).toString('latin1'));
+  return Buffer.from(text.toString('latin1').replaceAll(from!, to!), 'latin1');
 }
 
 const firstError = (spoken: Buffer): string | undefined =>

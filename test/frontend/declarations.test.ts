@@ -37,6 +37,29 @@ test('the parameters of what is only declared do not matter', () => {
   assert.equal(codes(unit), []);
 });
 
+test('parameters may be declared before they are (GNU C)', () => {
+  const unit = parse(
+    'int f(int n, char *s; int a[n], int n, char *s) __attribute__((kt_notelocals)) { static int k; return k += n; } int x;',
+  );
+  assert.equal(variables(unit), [
+    'x: int',
+    'a.c/f#k: int',
+    'f#a: pointer to int manual',
+    'f#n: int manual',
+    'f#s: pointer to char manual',
+  ]);
+  assert.equal(codes(unit), []);
+});
+
+test('what is rare but C: separators of digits, qualifiers alone, __extension__ before an assertion', () => {
+  const unit = parse(
+    "__extension__ _Static_assert(1'0 == 10, \"\"); struct s { int a; const; __extension__ _Static_assert(1); int b[1'00]; } v; typedef n; n x = 0x1'f'f;",
+  );
+  assert.equal(variables(unit), ['v: struct s', 'x: n']);
+  assert.equal(members(unit, 's'), ['a: int', "b: array [1'00] of int"]);
+  assert.equal(codes(unit), []);
+});
+
 test('a definition is told from a declaration whatever stands behind its parameters', () => {
   const unit = parse(
     `${T}int a(T t); int a(T t) __attribute__((kt_notelocals)) { T l = t; return l; }
