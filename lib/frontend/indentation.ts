@@ -11,18 +11,7 @@
  */
 import { keywordId } from './keywords.js';
 import { columnAt, isSystemOffset, lineAt, positionOf } from './positions.js';
-import {
-  COLON,
-  LBRACE,
-  LPAREN,
-  RBRACE,
-  RPAREN,
-  SEMI,
-  type Source,
-  T_END,
-  T_IDENT,
-  tokenText,
-} from './tokens.js';
+import { COLON, LBRACE, LPAREN, RPAREN, SEMI, type Source, T_END, T_IDENT, tokenText } from './tokens.js';
 import type { FileDeclarations } from './toplevel.js';
 
 /** A statement without braces after a guard, and one after it that a reader could take to be guarded as well. */
@@ -79,42 +68,39 @@ class Reader {
   }
 
   /** Reads the statement at `at`. Returns the token after it; the guards that end with it are added to `guards`. */
-  private statement(at: number, limit: number, guards: Guard[]): number {
+  private statement(first: number, limit: number, guards: Guard[]): number {
     const { kinds, ids, partners } = this.source;
-    if (at >= limit) return limit;
-    if (kinds[at] === LBRACE) {
-      const close = partners[at]!;
-      if (close < 0) return limit;
-      this.block(at, close);
-      return close + 1;
+    // Past labels, and from each `else if` to the next.
+    for (let at = first; at < limit; ) {
+      const id = kinds[at] === T_IDENT ? ids[at]! : -1;
+      if (id === IF || id === FOR || id === WHILE || id === SWITCH) {
+        const close = kinds[at + 1] === LPAREN ? partners[at + 1]! : -1;
+        if (close < 0) return limit;
+        this.expression(at + 2, close);
+        const before = guards.length;
+        const end = this.guarded(at, close + 1, limit, guards);
+        if (id !== IF || end >= limit || ids[end] !== ELSE) return end;
+        // What goes on with `else` is clear enough.
+        guards.length = before;
+        const isChain = ids[end + 1] === IF && this.lineOf(end + 1) === this.lineOf(end);
+        if (!isChain) return this.guarded(end, end + 1, limit, guards);
+        at = end + 1;
+      } else if (id === CASE || id === DEFAULT || (id >= 0 && kinds[at + 1] === COLON)) {
+        // If the value of a case holds a colon, what follows looks like one more label.
+        do at++;
+        while (at < limit && kinds[at] !== COLON);
+        at++;
+      } else if (id === DO) {
+        const inner: Guard[] = [];
+        const end = this.statement(at + 1, limit, inner);
+        if (inner.length > 0) this.compare(inner, end);
+        return this.expression(end, limit);
+      } else if (kinds[at] === LBRACE && partners[at]! > at) {
+        this.block(at, partners[at]!);
+        return partners[at]! + 1;
+      } else return this.expression(at, limit);
     }
-    const id = kinds[at] === T_IDENT ? ids[at]! : -1;
-    if (id === IF || id === FOR || id === WHILE || id === SWITCH) {
-      const close = kinds[at + 1] === LPAREN ? partners[at + 1]! : -1;
-      if (close < 0) return limit;
-      this.expression(at + 2, close);
-      const before = guards.length;
-      const end = this.guarded(at, close + 1, limit, guards);
-      if (id !== IF || end >= limit || ids[end] !== ELSE) return end;
-      // What goes on with `else` is clear enough.
-      guards.length = before;
-      return ids[end + 1] === IF && this.lineOf(end + 1) === this.lineOf(end)
-        ? this.statement(end + 1, limit, guards)
-        : this.guarded(end, end + 1, limit, guards);
-    }
-    if (id === DO) {
-      const inner: Guard[] = [];
-      const end = this.statement(at + 1, limit, inner);
-      if (inner.length > 0) this.compare(inner, end);
-      return this.expression(end, limit);
-    }
-    if (id === CASE || id === DEFAULT || (id >= 0 && kinds[at + 1] === COLON)) {
-      // If the value of a case holds a colon, what follows looks like one more label.
-      let colon = at + 1;
-      while (colon < limit && kinds[colon] !== COLON) colon++;
-      return kinds[colon + 1] === RBRACE ? colon + 1 : this.statement(colon + 1, limit, guards);
-    }
-    return this.expression(at, limit);
+    return limit;
   }
 
   private guarded(token: number, body: number, limit: number, guards: Guard[]): number {
