@@ -9,10 +9,9 @@
  * its c-indentation.cc); clang by columns that preprocessed text has lost where tabs stood. What is found here need not be wrong:
  * preprocessed text does not tell what was a macro either.
  */
-import { keywordId } from './keywords.js';
-import { columnAt, isSystemOffset, lineAt, positionOf } from './positions.js';
-import { COLON, LBRACE, LPAREN, RPAREN, SEMI, type Source, T_END, T_IDENT, tokenText } from './tokens.js';
-import type { FileDeclarations } from './toplevel.js';
+import { columnAt, lineAt, positionOf } from './positions.js';
+import type { Block, Statement } from './statements.js';
+import { LBRACE, SEMI, type Source, T_END, tokenText } from './tokens.js';
 
 /** A statement without braces after a guard, and one after it that a reader could take to be guarded as well. */
 export interface DoubtfulGuard {
@@ -35,96 +34,72 @@ interface Guard {
   readonly body: number;
 }
 
-const [IF, ELSE, FOR, WHILE, SWITCH, DO, CASE, DEFAULT] = (
-  ['if', 'else', 'for', 'while', 'switch', 'do', 'case', 'default'] as const
-).map(keywordId);
-
-/** Such places in the unit's own functions. Of functions that the front end can't read nothing is known. */
-export function doubtfulGuards(source: Source, file: FileDeclarations): readonly DoubtfulGuard[] {
-  const found: DoubtfulGuard[] = [];
-  for (const { open, close } of file.functions.values()) {
-    if (open >= 0 && !isSystemOffset(source, source.starts[open]!))
-      new Reader(source, found).block(open, close);
-  }
-  return found;
+/** Such places in a function's body. */
+export function doubtfulGuards(source: Source, body: Block): readonly DoubtfulGuard[] {
+  const reader = new Reader(source);
+  reader.visit(body);
+  return reader.found;
 }
 
 class Reader {
-  constructor(
-    private readonly source: Source,
-    private readonly found: DoubtfulGuard[],
-  ) {}
+  readonly found: DoubtfulGuard[] = [];
 
-  /** Reads the block from brace to brace. */
-  block(open: number, close: number): void {
-    const { kinds } = this.source;
-    let at = open + 1;
-    while (at < close) {
-      const guards: Guard[] = [];
-      const end = this.statement(at, close, guards);
-      if (guards.length > 0 && end < close && kinds[end] !== SEMI) this.compare(guards, end);
-      at = end;
+  constructor(private readonly source: Source) {}
+
+  visit(s: Statement): void {
+    switch (s.kind) {
+      case 'block':
+        for (const [i, inner] of s.body.entries()) {
+          if (i + 1 < s.body.length && this.source.kinds[inner.end] !== SEMI) {
+            this.compare(this.guardsOf(inner), inner.end);
+          }
+          this.visit(inner);
+        }
+        return;
+      case 'plain':
+        for (const block of s.blocks) this.visit(block);
+        return;
+      case 'if':
+        for (const { body } of s.arms) this.visit(body);
+        if (s.otherwise) this.visit(s.otherwise.body);
+        return;
+      case 'do':
+        this.compare(this.guardsOf(s.body), s.body.end);
+        this.visit(s.body);
+        return;
+      default:
+        this.visit(s.body);
     }
   }
 
-  /** Reads the statement at `at`. Returns the token after it; the guards that end with it are added to `guards`. */
-  private statement(first: number, limit: number, guards: Guard[]): number {
-    const { kinds, ids, partners } = this.source;
-    // Past labels, and from each `else if` to the next.
-    for (let at = first; at < limit; ) {
-      const id = kinds[at] === T_IDENT ? ids[at]! : -1;
-      if (id === IF || id === FOR || id === WHILE || id === SWITCH) {
-        const close = kinds[at + 1] === LPAREN ? partners[at + 1]! : -1;
-        if (close < 0) return limit;
-        this.expression(at + 2, close);
-        const before = guards.length;
-        const end = this.guarded(at, close + 1, limit, guards);
-        if (id !== IF || end >= limit || ids[end] !== ELSE) return end;
-        // What goes on with `else` is clear enough.
-        guards.length = before;
-        const isChain = ids[end + 1] === IF && this.lineOf(end + 1) === this.lineOf(end);
-        if (!isChain) return this.guarded(end, end + 1, limit, guards);
-        at = end + 1;
-      } else if (id === CASE || id === DEFAULT || (id >= 0 && kinds[at + 1] === COLON)) {
-        // If the value of a case holds a colon, what follows looks like one more label.
-        do at++;
-        while (at < limit && kinds[at] !== COLON);
-        at++;
-      } else if (id === DO) {
-        const inner: Guard[] = [];
-        const end = this.statement(at + 1, limit, inner);
-        if (inner.length > 0) this.compare(inner, end);
-        return this.expression(end, limit);
-      } else if (kinds[at] === LBRACE && partners[at]! > at) {
-        this.block(at, partners[at]!);
-        return partners[at]! + 1;
-      } else return this.expression(at, limit);
+  /** The guards without braces that end with the statement, the outermost first. */
+  private guardsOf(s: Statement): Guard[] {
+    const found: Guard[] = [];
+    let at: Statement | undefined = s;
+    const guard = (token: number, body: Statement): Statement => {
+      if (this.source.kinds[body.first] !== LBRACE) found.push({ token, body: body.first });
+      return body;
+    };
+    while (at) {
+      if (at.kind === 'labelled') at = at.body;
+      else if (at.kind === 'if') {
+        for (const { token, elseToken } of at.arms) {
+          // `else if` is clear enough, if it stands on one line.
+          if (elseToken !== undefined && this.lineOf(elseToken) !== this.lineOf(token))
+            found.push({ token: elseToken, body: token });
+        }
+        const last: { token: number; body: Statement } = at.otherwise ?? at.arms.at(-1)!;
+        at = guard(last.token, last.body);
+      } else if (at.kind === 'for' || at.kind === 'while' || at.kind === 'switch')
+        at = guard(at.token, at.body);
+      else at = undefined;
     }
-    return limit;
-  }
-
-  private guarded(token: number, body: number, limit: number, guards: Guard[]): number {
-    if (this.source.kinds[body] !== LBRACE) guards.push({ token, body });
-    return this.statement(body, limit, guards);
-  }
-
-  /** An expression, declaration or jump, up to its semicolon, with the blocks of statement expressions in it. */
-  private expression(at: number, limit: number): number {
-    const { kinds, partners } = this.source;
-    let i = at;
-    while (i < limit && kinds[i] !== SEMI) {
-      const close = kinds[i] === LBRACE ? partners[i]! : -1;
-      if (close > i) {
-        if (kinds[i - 1] === LPAREN && kinds[close + 1] === RPAREN) this.block(i, close);
-        i = close;
-      }
-      i++;
-    }
-    return Math.min(i + 1, limit);
+    return found;
   }
 
   /** Whether the statement at `next` could be taken for part of the guarded ones before it: of guards, the outermost first. */
   private compare(guards: readonly Guard[], next: number): void {
+    if (guards.length === 0) return;
     const { kinds } = this.source;
     const line = this.lineOf(next);
     const column = this.lineOf(next - 1) === line ? -1 : this.columnOf(next);

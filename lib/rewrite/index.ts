@@ -5,9 +5,9 @@
  * added stands in regions of its own that linemarkers give to the file `<kitsune>`, as a system header.
  */
 import { annotationTokens } from '../frontend/annotation-tokens.js';
-import { type DoubtfulGuard, doubtfulGuards } from '../frontend/indentation.js';
 import { expandedSystemMarks, positionOf } from '../frontend/positions.js';
 import { type SelectedTypes, selectTypes } from '../frontend/select-types.js';
+import { findDoubts, noDoubts, type SourceDoubts, type SourceWarnings } from '../frontend/source-doubts.js';
 import type { Source } from '../frontend/tokens.js';
 import { type ParsedUnit, type ParseOptions, parseUnit, type UnitVariable } from '../frontend/unit.js';
 import { digestLines } from '../model/digest.js';
@@ -29,8 +29,8 @@ export interface RewriteOptions extends ParseOptions {
   readonly registrations?: boolean;
   /** What `-ffile-prefix-map` says of paths, in order. */
   readonly prefixMaps?: readonly PrefixMap[];
-  /** Whether the compiler warns of misleading indentation. */
-  readonly indentation?: boolean;
+  /** What the compiler warns of, as far as preprocessed and rewritten text may hide it. */
+  readonly warnings?: SourceWarnings;
 }
 
 export interface RewriteResult {
@@ -39,8 +39,8 @@ export interface RewriteResult {
   /** What to compile as preprocessed C: the edits applied. */
   readonly text: string;
   readonly diagnostics: readonly Diagnostic[];
-  /** Where the compiler may have more to say of the source than of preprocessed text, if `indentation` asks for it. */
-  readonly doubtful: readonly DoubtfulGuard[];
+  /** Where the compiler may have more to say of the source than of this text, of what `warnings` ask for. */
+  readonly doubts: SourceDoubts;
   /** The unit's model, without the numbers that only the compiler knows. */
   readonly unit: Unit;
   /** What is added at the end of the file, for `--kitsune-dump=registrations`. */
@@ -60,7 +60,7 @@ export function rewriteUnit(preprocessed: string, options: RewriteOptions): Rewr
   const types = [...first, ...mapTypes(selected.types.slice(first.length), maps)];
   const unit = mapOrigins(unitOf(parsed, selected, types, options), maps);
   if (parsed.source.count === 0) {
-    return { edits: [], text: preprocessed, diagnostics: [], doubtful: [], unit, registrations: '' };
+    return { edits: [], text: preprocessed, diagnostics: [], doubts: noDoubts, unit, registrations: '' };
   }
   const shared = { first, ofHeaders: selected.ofHeaders };
   const summary = summarySource(unit, planUnitSlots(selected), shared, options.retain ?? true);
@@ -71,7 +71,7 @@ export function rewriteUnit(preprocessed: string, options: RewriteOptions): Rewr
       return applyEdits(preprocessed, edits);
     },
     diagnostics: parsed.diagnostics,
-    doubtful: options.indentation === true ? doubtfulGuards(parsed.source, parsed.file) : [],
+    doubts: options.warnings ? findDoubts(parsed.source, parsed.file, options.warnings) : noDoubts,
     unit,
     registrations,
   };

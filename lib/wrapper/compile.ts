@@ -21,12 +21,12 @@ import { reportTo } from '../support/terminal.js';
 import type { KitsuneOptions } from './command-line.js';
 import { type CompilerContext, runCompiler } from './compiler.js';
 import { fileKey } from './file-key.js';
-import { sourceMisleads, warnsOfIndentation } from './indentation.js';
 import { appendLog } from './log.js';
 import { finishObjectFile, readTypesSection } from './object-files.js';
 import { fillInPrecompiled, hasPrecompiledBeside, withPrecompiled } from './precompiled.js';
 import { rewrite, sourceOfPreprocessed } from './rewriting.js';
 import { decodeSource, editSource } from './source-text.js';
+import { sourceSaysMore, warningsAsked } from './source-warnings.js';
 import type { CompileStep, DependencyOutput } from './steps.js';
 import { targetOf } from './target.js';
 
@@ -81,7 +81,7 @@ export async function compileFile(
     kitsune: context.kitsune,
     target: await target,
     prefixMaps: step.prefixMaps,
-    indentation: warnsOfIndentation(step.compileOptions),
+    warnings: warningsAsked(step.compileOptions, context.compiler.family),
   });
   if (rewritten.kind === 'unchanged') {
     reportTo(caller, [rewriteFailed(step.source, rewritten.reason)]);
@@ -101,7 +101,7 @@ export async function compileFile(
     result.status !== 0 ||
     result.stderr.length > 0 ||
     speaksOf(spoken, step.source) ||
-    (await sourceMisleads(rewritten.doubtful, caller))
+    (await sourceSaysMore(rewritten.doubts, caller))
   ) {
     // It has something to say: let the compiler say it about the text that the user wrote.
     const failed = result.status !== 0;

@@ -1,7 +1,7 @@
 /** The bridge from the wrapper to the rewriter, which is loaded only when there is something to rewrite. */
 
 import { createHash } from 'node:crypto';
-import type { DoubtfulGuard } from '../frontend/indentation.js';
+import type { SourceDoubts, SourceWarnings } from '../frontend/source-doubts.js';
 import type { Edit } from '../rewrite/edits.js';
 import type { RewriteOptions, RewriteResult } from '../rewrite/index.js';
 import type { Diagnostic } from '../support/errors.js';
@@ -17,16 +17,16 @@ export interface RewriteRequest {
   /** As the compiler names it. */
   readonly target: string;
   readonly prefixMaps: readonly (readonly [old: string, replacement: string])[];
-  /** Whether the compiler warns of misleading indentation. */
-  readonly indentation: boolean;
+  /** What the compiler warns of, as far as preprocessed and rewritten text may hide it. */
+  readonly warnings: SourceWarnings;
 }
 
 interface Result {
   /** What to change in the text. */
   readonly edits: readonly Edit[];
   readonly diagnostics: readonly Diagnostic[];
-  /** Where the compiler may have more to say of the source than of preprocessed text. */
-  readonly doubtful: readonly DoubtfulGuard[];
+  /** Where the compiler may have more to say of the source than of this text. */
+  readonly doubts: SourceDoubts;
 }
 
 export type Rewritten =
@@ -38,8 +38,8 @@ const printable = (_key: string, value: unknown): unknown =>
   typeof value === 'bigint' ? value.toString() : value;
 
 /** Characters, and something for each object. */
-const sizeOf = ({ edits, diagnostics, doubtful }: Result): number =>
-  edits.reduce((sum, e) => sum + e.text.length + 100, 0) + (diagnostics.length + doubtful.length) * 500;
+const sizeOf = ({ edits, diagnostics, doubts }: Result): number =>
+  edits.reduce((sum, e) => sum + e.text.length + 100, 0) + (diagnostics.length + doubts.guards.length) * 500;
 
 /**
  * What was made of a text, by the text and all else that decides: most files of a program's next version, and of a build after
@@ -49,12 +49,12 @@ const done = new Recent<Result>(1 << 26, sizeOf);
 
 /** Adds registrations and the type summary to preprocessed C. */
 export async function rewrite(request: RewriteRequest): Promise<Rewritten> {
-  const { preprocessed, text, fileKey, kitsune, target, prefixMaps, indentation } = request;
+  const { preprocessed, text, fileKey, kitsune, target, prefixMaps, warnings } = request;
   const options: RewriteOptions = {
     unitFile: fileKey,
     target,
     prefixMaps,
-    indentation,
+    warnings,
     automigrate: kitsune.autoMigrate,
     functions: kitsune.functions,
     registrations: kitsune.registerGlobals,
@@ -66,10 +66,10 @@ export async function rewrite(request: RewriteRequest): Promise<Rewritten> {
   const { rewriteUnit } = await import('../rewrite/index.js');
   try {
     const result = rewriteUnit(text, options);
-    const { edits, diagnostics, doubtful } = result;
-    done.set(key, { edits, diagnostics, doubtful });
+    const { edits, diagnostics, doubts } = result;
+    done.set(key, { edits, diagnostics, doubts });
     const dump = kitsune.dump === undefined ? {} : { dump: dumpOf(result, kitsune.dump) };
-    return { kind: 'rewritten', edits, diagnostics, doubtful, ...dump };
+    return { kind: 'rewritten', edits, diagnostics, doubts, ...dump };
   } catch (error) {
     return { kind: 'unchanged', reason: reasonOf(error) };
   }

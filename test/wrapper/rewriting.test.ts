@@ -16,7 +16,7 @@ const request = (
   kitsune: parseCommandLine([...words, '-c', 'a.c']).kitsune,
   target: 'x86_64-linux-gnu',
   prefixMaps: [],
-  indentation: false,
+  warnings: { indentation: false, recursion: false },
   ...more,
 });
 
@@ -38,7 +38,7 @@ test('whatever else decides is looked at as well', async () => {
     request(`${text}\n`),
     request(text, { fileKey: 'b.c' }),
     request(text, { target: 'i686-linux-gnu' }),
-    request(text, { indentation: true }),
+    request(text, { warnings: { indentation: true, recursion: false } }),
     request(text, { prefixMaps: [['a', 'b']] }),
     request(text, {}, ['--kitsune-namespace=other']),
     request(text, {}, ['--noautomigrate']),

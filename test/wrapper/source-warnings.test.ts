@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { doubtfulGuards } from '../../lib/frontend/indentation.js';
+import { findDoubts } from '../../lib/frontend/source-doubts.js';
 import { parseUnit } from '../../lib/frontend/unit.js';
 import type { Caller } from '../../lib/support/caller.js';
-import { sourceMisleads, warnsOfIndentation } from '../../lib/wrapper/indentation.js';
+import { sourceSaysMore, warningsAsked } from '../../lib/wrapper/source-warnings.js';
 import { testUnless } from '../skip.js';
 import { available, compare, makeDirectory, type Sources } from './kcc.js';
 
@@ -66,6 +66,10 @@ const telling: Readonly<Record<string, { files: Sources; options?: string[]; spo
     options: ['-fprofile-use'],
     spoken: /x\.gcda.*-Wmissing-profile/,
   },
+  'a function that calls itself for ever': {
+    files: { 'x.c': 'int f(int n)\n{\n  if (n)\n    return f(n - 1);\n  return f(n + 1);\n}\n' },
+    spoken: /-Winfinite-recursion/,
+  },
   'a warning directive in a header': {
     files: { 'x.h': '#warning "old"\n', 'x.c': '#include "x.h"\nint n;\n' },
     spoken: /old/,
@@ -95,7 +99,7 @@ for (const compiler of ['gcc', 'clang']) {
 }
 
 test('only these options make compilers look at indentation', () => {
-  const asks = (...words: string[]): boolean => warnsOfIndentation(words);
+  const asks = (...words: string[]): boolean => warningsAsked(words, 'clang').indentation;
   assert.ok(asks('-Wall'));
   assert.ok(asks('-O2', '-Wmisleading-indentation'));
   assert.ok(asks('-Werror=multistatement-macros'));
@@ -212,8 +216,10 @@ async function misleadingFunctions(
   const { source, file } = parseUnit(gcc('-E').stdout, { unitFile: 'x.c' });
   const thought = new Set<number>();
   const caller = { read: async () => Buffer.from(text) } as unknown as Caller;
-  for (const place of doubtfulGuards(source, file)) {
-    if (await sourceMisleads([place], caller)) thought.add(functionAt(place.guard));
+  const { guards } = findDoubts(source, file, { indentation: true, recursion: false });
+  for (const place of guards) {
+    if (await sourceSaysMore({ guards: [place], recursion: false }, caller))
+      thought.add(functionAt(place.guard));
   }
   writeFileSync(join(directory, 'said'), stderr);
   return { said, thought };
@@ -258,5 +264,68 @@ testUnless(
     assert.ok(thought.size < 4 * said.size, `${thought.size} in doubt, ${said.size} found`);
   },
 );
+
+/** A statement of the function `f`, as text. */
+const recursive: fc.Arbitrary<string> = fc.letrec<{ s: string }>((tie) => {
+  const s = tie('s');
+  const of = (make: (a: string, b: string) => string): fc.Arbitrary<string> =>
+    fc.tuple(s, s).map(([a, b]) => make(a, b));
+  return {
+    s: fc.oneof(
+      { depthSize: 'small' },
+      {
+        weight: 4,
+        arbitrary: fc.constantFrom('n++;', 'f(n);', 'return n;', 'return f(n - 1);', 'if (f(n)) n++;', ';'),
+      },
+      {
+        weight: 2,
+        arbitrary: fc.constantFrom(
+          'n && f(n);',
+          'n ? f(n) : f(n + 1);',
+          'f(n) || n;',
+          'n = n ? 1 : f(n);',
+          'o.f (n);',
+        ),
+      },
+      of((a, b) => `{ ${a} ${b} }`),
+      of((a) => `if (n > 1) ${a}`),
+      of((a, b) => `if (n > 2) { ${a} } else { ${b} }`),
+      of((a, b) => `if (n > 2) { ${a} } else if (n > 3) { ${b} } else f(n);`),
+      of((a) => `while (n) { ${a} }`),
+      of((a) => `while (1) { ${a} if (n > 7) break; }`),
+      of((a) => `for (;;) { ${a} }`),
+      of((a) => `for (int i = 0; i < n; i++) { ${a} }`),
+      of((a) => `do { ${a} } while (n > 5);`),
+      of((a, b) => `switch (n) { case 1: ${a} break; default: ${b} }`),
+    ),
+  };
+}).s;
+
+testUnless(test, noGcc, 'whatever gcc takes for endless recursion is in doubt', async () => {
+  const bodies = fc.sample(fc.array(recursive, { minLength: 1, maxLength: 4 }), { seed: 5, numRuns: 1200 });
+  const text = `struct { int (*f)(int); } o;\n${bodies
+    .map((b, i) => `int f${i}(int n) { ${b.join(' ').replace(/\bf\(/g, `f${i}(`)} return n; }\n`)
+    .join('')}`;
+  const directory = makeDirectory({ 'x.c': text });
+  const gcc = (...words: string[]): { stdout: string; stderr: string } =>
+    spawnSync('gcc', [...words, 'x.c'], { cwd: directory, encoding: 'utf8', maxBuffer: 1 << 28 });
+  const { stderr } = gcc('-S', '-o', '/dev/null', '-Winfinite-recursion', '-fno-diagnostics-show-caret');
+  assert.not.match(stderr, /error/);
+  const said = [...stderr.matchAll(/^x\.c:(\d+):.*warning: infinite/gm)].map((m) => Number(m[1]) - 2);
+  if (said.length === 0 && !stderr.includes('warning')) return;
+  const { source, file } = parseUnit(gcc('-E').stdout, { unitFile: 'x.c' });
+  const doubted = (name: string): boolean => {
+    const id = source.idOf(name)!;
+    const one = { ...file, functions: new Map([[id, file.functions.get(id)!]]) };
+    return findDoubts(source, one, { indentation: false, recursion: true }).recursion;
+  };
+  assert.ok(said.length > 50, `gcc finds ${said.length}`);
+  assert.equal(
+    said.filter((i) => !doubted(`f${i}`)).map((i) => bodies[i]!.join(' ')),
+    [],
+  );
+  const thought = bodies.filter((_, i) => doubted(`f${i}`)).length;
+  assert.ok(thought < 2 * said.length, `${thought} in doubt, ${said.length} found`);
+});
 
 test.run();

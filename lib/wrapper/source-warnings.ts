@@ -1,13 +1,19 @@
-/** What a compiler can say of the indentation of a source only, and kcc must find out without compiling it. */
+/** What a compiler can say of a source only, and kcc must find out without compiling it. */
 
 import type { DoubtfulGuard } from '../frontend/indentation.js';
+import type { SourceDoubts, SourceWarnings } from '../frontend/source-doubts.js';
 import type { Caller } from '../support/caller.js';
 
-const warnings = ['all', 'misleading-indentation', 'multistatement-macros'];
-
-/** Whether these options make a compiler look at indentation. */
-export const warnsOfIndentation = (options: readonly string[]): boolean =>
-  !options.includes('-w') && options.some((o) => warnings.includes(o.replace(/^-W(error=)?/, '')));
+/** Which of these warnings the options ask for. clang calls functions by their names, and sees recursion in any text. */
+export function warningsAsked(options: readonly string[], family: 'gcc' | 'clang'): SourceWarnings {
+  const names = new Set(options.flatMap((o) => /^-W(?:error=)?(.+)$/.exec(o)?.[1] ?? []));
+  const asked = (...any: string[]): boolean =>
+    !options.includes('-w') && ['all', ...any].some((name) => names.has(name));
+  return {
+    indentation: asked('misleading-indentation', 'multistatement-macros'),
+    recursion: family === 'gcc' && asked('infinite-recursion'),
+  };
+}
 
 /** Width of a line's indentation, tabs going to multiples of eight (gcc's `-ftabstop`). Undefined if nothing stands in it. */
 function indentation(line: string | undefined): number | undefined {
@@ -30,7 +36,7 @@ function misleads(lines: readonly string[], place: DoubtfulGuard): boolean {
 }
 
 /** Whether a compiler may find one of the places misleading, judged by the sources. One that can't be read can't be judged by it either. */
-export async function sourceMisleads(places: readonly DoubtfulGuard[], caller: Caller): Promise<boolean> {
+async function sourceMisleads(places: readonly DoubtfulGuard[], caller: Caller): Promise<boolean> {
   const files = new Map<string, readonly string[]>();
   for (const place of places) {
     let lines = files.get(place.file);
@@ -45,3 +51,7 @@ export async function sourceMisleads(places: readonly DoubtfulGuard[], caller: C
   }
   return false;
 }
+
+/** Whether the compiler must be asked of the source itself. */
+export const sourceSaysMore = async ({ guards, recursion }: SourceDoubts, caller: Caller): Promise<boolean> =>
+  recursion || sourceMisleads(guards, caller);
