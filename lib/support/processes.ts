@@ -40,7 +40,8 @@ let interrupted: NodeJS.Signals | undefined;
 /** How much later than a child this process may get a signal that is for both. */
 const laterSignalMs = 50;
 
-const deadly: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGPIPE'];
+/** What ends this process, from outside: a pipe that a child closes early is none of it, so SIGPIPE stays ignored, as Node has it. */
+const deadly: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
 function runCleanups(): void {
   for (const cleanup of cleanups) {
@@ -66,7 +67,7 @@ function watchSignals(): void {
       interrupted ??= signal;
       // The child ends first: it may have files open that the cleanups remove.
       if (running.size === 0) dieBySignal(signal);
-      for (const child of running) child.kill(signal === 'SIGPIPE' ? 'SIGTERM' : signal);
+      for (const child of running) child.kill(signal);
     });
   }
   process.on('exit', runCleanups);

@@ -254,6 +254,19 @@ for (const [way, command] of ways) {
     );
   });
 
+  test(`${way} outlives a compiler that does not read its input`, () => {
+    const prototypes = Array.from({ length: 20_000 }, (_, i) => `int f${i}(int, int);\n`).join('');
+    const directory = makeDirectory({
+      'a.c': `${prototypes}int n;\n`,
+      'deaf-cc': '#!/bin/sh\ncase " $* " in *" - "*) exec <&-; sleep 0.2; exit 3;; esac\nexec gcc "$@"\n',
+    });
+    call('chmod', ['+x', 'deaf-cc'], directory);
+    const result = call(command, ['-c', 'a.c'], directory, { environment: { KCC_CC: './deaf-cc' } });
+    assert.match(result.stderr, /warning KT1009: /);
+    assert.is(result.status, 0);
+    assert.ok(existsSync(join(directory, 'a.o')));
+  });
+
   test(`${way} names a compiler that is missing or no program`, () => {
     const directory = makeDirectory({ ...sources, text: 'no program' });
     for (const compiler of ['no-such-cc', './file', '/']) {
