@@ -1,5 +1,5 @@
 /** Offsets in preprocessed text → files and lines as the compiler reports them. */
-import type { Source } from './tokens.js';
+import type { Linemarker, Source } from './tokens.js';
 
 /** Number of newlines before `offset`. */
 function newlinesBefore(source: Source, offset: number): number {
@@ -35,11 +35,12 @@ function markerAt(source: Source, offset: number): number {
   return low - 1;
 }
 
+const lineAfter = (source: Source, marker: Linemarker | undefined, offset: number): number =>
+  (marker?.line ?? 1) + newlinesBefore(source, offset) - newlinesBefore(source, marker?.offset ?? 0);
+
 /** The line that linemarkers give the offset. */
-export function lineAt(source: Source, offset: number): number {
-  const marker = source.linemarkers[markerAt(source, offset)];
-  return (marker?.line ?? 1) + newlinesBefore(source, offset) - newlinesBefore(source, marker?.offset ?? 0);
-}
+export const lineAt = (source: Source, offset: number): number =>
+  lineAfter(source, source.linemarkers[markerAt(source, offset)], offset);
 
 /** Characters before the offset in its line of the text. */
 export function columnAt(source: Source, offset: number): number {
@@ -50,7 +51,7 @@ export function columnAt(source: Source, offset: number): number {
 /** Where the compiler says that offset is. */
 export function positionOf(source: Source, offset: number): Position {
   const marker = source.linemarkers[markerAt(source, offset)];
-  const line = lineAt(source, offset);
+  const line = lineAfter(source, marker, offset);
   const file = marker?.file ?? '<stdin>';
   return {
     file,

@@ -7,6 +7,7 @@ import type { Block, Range, Statement } from './statements.js';
 import {
   DOT,
   LPAREN,
+  QUESTION,
   SEMI,
   type Source,
   T_AND_AND,
@@ -17,7 +18,6 @@ import {
 } from './tokens.js';
 
 const [RETURN, BREAK, CONTINUE, GOTO] = (['return', 'break', 'continue', 'goto'] as const).map(keywordId);
-const QUESTION = 63;
 
 /** Where a statement can lead without a call of the function itself. */
 interface Ways {

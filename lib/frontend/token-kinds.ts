@@ -24,6 +24,7 @@ export const SEMI = 59;
 export const LT = 60;
 export const EQ = 61;
 export const GT = 62;
+export const QUESTION = 63;
 export const AT = 64;
 export const LBRACKET = 91;
 export const RBRACKET = 93;

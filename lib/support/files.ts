@@ -91,7 +91,13 @@ export interface PendingOutput {
 let outputs = 0;
 
 /** Text as its bytes, one character each: what a tool says need not be UTF-8. */
-const latin1 = (text: string): string => Buffer.from(text).toString('latin1');
+export const latin1 = (text: string): string => Buffer.from(text).toString('latin1');
+
+/** What a tool said, with another name wherever one stands. */
+export const renamed = (said: Buffer, name: string, other: string): Buffer =>
+  said.includes(name)
+    ? Buffer.from(said.toString('latin1').replaceAll(latin1(name), latin1(other)), 'latin1')
+    : said;
 
 /**
  * An output that is written beside its place and renamed into it. What can't be replaced by a rename (a device, a directory,
@@ -132,9 +138,6 @@ export async function pendingOutput(
       await caller.remove(temporary);
       forget();
     },
-    named: (text) =>
-      text.includes(temporary)
-        ? Buffer.from(text.toString('latin1').replaceAll(latin1(temporary), latin1(path)), 'latin1')
-        : text,
+    named: (text) => renamed(text, temporary, path),
   };
 }

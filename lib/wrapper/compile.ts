@@ -4,7 +4,7 @@
  * appears whole or not at all.
  */
 
-import { basename, extname, resolve } from 'node:path';
+import { basename, resolve } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import type { Caller } from '../support/caller.js';
 import {
@@ -15,7 +15,7 @@ import {
   rewriteFailed,
 } from '../support/compiler-errors.js';
 import { type Diagnostic, formatDiagnostic, KitsuneError } from '../support/errors.js';
-import { type PendingOutput, pendingOutput, reasonOf } from '../support/files.js';
+import { latin1, type PendingOutput, pendingOutput, reasonOf, renamed } from '../support/files.js';
 import type { RunOptions, RunResult } from '../support/processes.js';
 import { reportTo } from '../support/terminal.js';
 import type { KitsuneOptions } from './command-line.js';
@@ -27,7 +27,7 @@ import { fillInPrecompiled, hasPrecompiledBeside, withPrecompiled } from './prec
 import { rewrite, sourceOfPreprocessed } from './rewriting.js';
 import { decodeSource, editSource } from './source-text.js';
 import { sourceSaysMore, warningsAsked } from './source-warnings.js';
-import type { CompileStep, DependencyOutput } from './steps.js';
+import { type CompileStep, type DependencyOutput, withSuffix } from './steps.js';
 import { targetOf } from './target.js';
 
 export interface CompileContext extends CompilerContext {
@@ -57,10 +57,11 @@ export async function compileFile(
   const source = sourceWords(step);
   const fromInput: RunOptions = input ? { ...captured, input } : captured;
   const again: RunOptions = { ...fromInput, ...preprocessedBefore };
+  const keyed = (options: readonly string[]): string[] => [...step.keyOptions, ...options];
 
   if (context.compiler.family === 'clang' && step.compileOptions.includes('-fcoverage-mapping')) {
     reportTo(caller, [coverageMapping(step.source)]);
-    return (await plainCompilation(step, step.keyOptions, output, context, fromInput)).finish();
+    return (await plainCompilation(step, keyed(step.plainOptions), output, context, fromInput)).finish();
   }
 
   // 1. Preprocess, and meanwhile ask for the target and prepare the output.
@@ -85,7 +86,7 @@ export async function compileFile(
   });
   if (rewritten.kind === 'unchanged') {
     reportTo(caller, [rewriteFailed(step.source, rewritten.reason)]);
-    return (await plainCompilation(step, step.keyOptions, output, context, again)).finish();
+    return (await plainCompilation(step, keyed(step.plainOptions), output, context, again)).finish();
   }
   if (rewritten.dump !== undefined) {
     reportRewrite(caller, rewritten.diagnostics);
@@ -125,7 +126,7 @@ export async function compileFile(
       return plain.status;
     }
     // Files beside the output, such as the profile that is not there, are named after it.
-    spoken = replaced(plain.stderr, stemOf(aside), resolve(caller.directory, stemOf(output)));
+    spoken = renamed(plain.stderr, withSuffix(aside, ''), resolve(caller.directory, withSuffix(output, '')));
     if (result.status !== 0) {
       appendLog(
         caller,
@@ -137,12 +138,11 @@ export async function compileFile(
         await pending.discard();
         const reason = firstError(result.stderr) ?? 'its registrations do not compile';
         reportTo(caller, [rewriteFailed(step.source, reason)]);
-        const forVersion = await plainCompilation(step, step.keyOptions, output, context, again);
+        const forVersion = await plainCompilation(step, keyed(step.plainOptions), output, context, again);
         if (forVersion.status === 0) return forVersion.finish();
         // Nor as position-independent code (asm with an address as "i"): an object that no version can link is better than none.
         await forVersion.discard();
-        const own = [...step.keyOptions, ...step.ownOptions];
-        return (await plainCompilation(step, [], output, context, again, own)).finish();
+        return (await plainCompilation(step, keyed(step.ownOptions), output, context, again)).finish();
       }
     }
   }
@@ -197,7 +197,7 @@ async function readSource(
   const result = await preprocess(step.preprocessOptions, fromInput);
   let { stdout: preprocessed, stderr: spoken } = result;
   if (result.status !== 0) {
-    const plain = await plainCompilation(step, [], output, context, again);
+    const plain = await plainCompilation(step, step.plainOptions, output, context, again);
     if (plain.status !== 0) return { status: await plain.finish() };
     // It compiles all the same: with a precompiled header in place of one that is not there.
     const other = await preprocess([...step.preprocessOptions, withPrecompiled], again);
@@ -232,13 +232,6 @@ async function readSource(
   return { preprocessed, text, spoken, fileKey: step.fileKey, ...(dependencies ? { dependencies } : {}) };
 }
 
-const stemOf = (path: string): string => path.slice(0, path.length - extname(path).length);
-
-function replaced(text: Buffer, name: string, other: string): Buffer {
-  const [from, to] = [name, other].map((s) => Buffer.from(s).toString('latin1'));
-  return Buffer.from(text.toString('latin1').replaceAll(from!, to!), 'latin1');
-}
-
 const firstError = (spoken: Buffer): string | undefined =>
   spoken
     .toString()
@@ -251,7 +244,7 @@ const speaksOf = (spoken: Buffer, source: string): boolean =>
   spoken
     .toString('latin1')
     .split('\n')
-    .some((line) => stripVTControlCharacters(line).startsWith(`${Buffer.from(source).toString('latin1')}:`));
+    .some((line) => stripVTControlCharacters(line).startsWith(`${latin1(source)}:`));
 
 /** Whether the compiler finds a precompiled header, which kcc made for versions: other options do not fit it. */
 const usesPrecompiled = async (step: CompileStep, text: string, context: CompileContext): Promise<boolean> =>
@@ -336,14 +329,13 @@ interface PlainCompilation {
   discard(): Promise<void>;
 }
 
-/** Compiles the user's own text, without registrations. */
+/** Compiles the user's own text with these options, without registrations. */
 async function plainCompilation(
   step: CompileStep,
-  keys: readonly string[],
+  words: readonly string[],
   output: string,
   context: CompileContext,
   options: RunOptions,
-  words: readonly string[] = step.plainOptions,
 ): Promise<PlainCompilation> {
   const pending = await pendingResult(step, output, context);
   const { dependencies } = step;
@@ -351,7 +343,6 @@ async function plainCompilation(
     context,
     [
       ...context.colour,
-      ...keys,
       ...words,
       ...(dependencies ? dependencyWords(dependencies) : []),
       modeWord(step),

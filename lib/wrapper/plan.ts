@@ -25,6 +25,7 @@ import {
   type Step,
   type Word,
   type World,
+  withSuffix,
 } from './steps.js';
 
 const includeFlags = (world: World): string[] => ['-idirafter', world.installation.include];
@@ -38,7 +39,6 @@ const keyFlags = (key: string, namespace: string | undefined): string[] => [
 ];
 
 const stemOf = (path: string): string => basename(path).replace(/(.)\.[^.]*$/, '$1');
-const withSuffix = (path: string, suffix: string): string => path.replace(/\.[^./]*$/, '') + suffix;
 
 const forward = (invocation: Invocation, reason: string, extra: readonly string[] = []): Plan => ({
   steps: [{ kind: 'forward', words: [...extra, ...invocation.original], reason }],
@@ -235,7 +235,8 @@ function dependenciesOf(
 function planCompilation(invocation: Invocation, world: World, input: Input, output: Word): CompileStep {
   const linking = invocation.mode === 'link';
   const options = optionsOf(invocation);
-  const shared = options.filter((t) => t.spec?.stage !== 'none' && !(linking && t.spec?.stage === 'link'));
+  const isShared = (t: Option): boolean => t.spec?.stage !== 'none' && !(linking && t.spec?.stage === 'link');
+  const shared = options.filter(isShared);
   const words = (tokens: readonly Option[]): string[] => tokens.flatMap((t) => t.words);
   // The compiler says that they are not used; here it shall say it too.
   const unused = linking
@@ -300,7 +301,7 @@ function planCompilation(invocation: Invocation, world: World, input: Input, out
     ownOptions: [
       ...unused,
       ...headers,
-      ...words(options.filter((t) => shared.includes(t) || t.spec?.effect === 'position')),
+      ...words(options.filter((t) => isShared(t) || t.spec?.effect === 'position')),
     ],
     keyOptions: keys,
     ...(dependencies ? { dependencies } : {}),

@@ -5,6 +5,7 @@ import type { SourceDoubts, SourceWarnings } from '../frontend/source-doubts.js'
 import type { Edit } from '../rewrite/edits.js';
 import type { RewriteOptions, RewriteResult } from '../rewrite/index.js';
 import type { Diagnostic } from '../support/errors.js';
+import { reasonOf } from '../support/files.js';
 import { Recent } from '../support/recent.js';
 import type { DumpKind, KitsuneOptions } from './command-line.js';
 
@@ -71,14 +72,12 @@ export async function rewrite(request: RewriteRequest): Promise<Rewritten> {
     const dump = kitsune.dump === undefined ? {} : { dump: dumpOf(result, kitsune.dump) };
     return { kind: 'rewritten', edits, diagnostics, doubts, ...dump };
   } catch (error) {
-    return { kind: 'unchanged', reason: reasonOf(error) };
+    const tooDeep = error instanceof RangeError && error.message.includes('call stack');
+    return {
+      kind: 'unchanged',
+      reason: tooDeep ? 'its declarations are nested too deeply' : reasonOf(error),
+    };
   }
-}
-
-function reasonOf(error: unknown): string {
-  // What V8 throws where functions call each other too deeply.
-  if (error instanceof RangeError) return 'its declarations are nested too deeply';
-  return error instanceof Error ? error.message : String(error);
 }
 
 function dumpOf(result: RewriteResult, kind: DumpKind): string {

@@ -108,6 +108,9 @@ export const positionFlags: readonly string[] = ['-fPIC', '-fno-semantic-interpo
 /** A C file: what kcc rewrites. */
 export const isC = (input: Input): boolean => input.language === 'c' || input.language === 'cpp-output';
 
+/** The path with another suffix than its own, if it has one. */
+export const withSuffix = (path: string, suffix: string): string => path.replace(/\.[^./]*$/, '') + suffix;
+
 export const isHeader = (input: Input): boolean => input.language?.endsWith('-header') === true;
 
 export const optionsOf = (invocation: Invocation): Option[] =>
