@@ -62,17 +62,26 @@ async function readSections(read: ReadPart): Promise<Section[] | undefined> {
 }
 
 /** As much as most objects have. */
-const readFirst = 1 << 18;
+const mostObjects = 1 << 18;
+/** Section headers mostly follow their names. */
+const near = 1 << 12;
 
-/** Parts of a file of the caller's; nothing of one that can't be read, or not twice (a pipe, a terminal). */
-function partsOf(path: string, caller: Caller): ReadPart {
+/** Parts of a file of the caller's; nothing of one that can't be read, or not twice (a pipe, a terminal). `first` bytes are read at once. */
+function partsOf(path: string, caller: Caller, first: number): ReadPart {
   const read = (offset: number, length: number): Promise<Buffer> =>
     caller.read(path, offset, length).catch(() => Buffer.alloc(0));
-  const beginning = read(0, readFirst);
+  const beginning = read(0, first);
+  let last: { readonly start: number; readonly end: number; readonly bytes: Promise<Buffer> } | undefined;
   return async (offset, length) => {
     const known = await beginning;
-    const enough = known.length < readFirst || offset + length <= readFirst;
-    return enough ? known.subarray(offset, offset + length) : read(offset, length);
+    if (known.length < first || offset + length <= first) return known.subarray(offset, offset + length);
+    if (!last || offset < last.start || offset + length > last.end) {
+      const start = Math.max(0, offset - near);
+      const end = offset + length;
+      last = { start, end, bytes: read(start, end - start) };
+    }
+    const { start, bytes } = last;
+    return (await bytes).subarray(offset - start, offset - start + length);
   };
 }
 
@@ -124,9 +133,10 @@ async function exposeMain(sections: readonly Section[], read: ReadPart): Promise
 async function correct(
   path: string,
   caller: Caller,
+  first: number,
   find: (sections: readonly Section[], read: ReadPart) => Promise<Patch[]> | Patch[],
 ): Promise<void> {
-  const read = partsOf(path, caller);
+  const read = partsOf(path, caller, first);
   const sections = await readSections(read);
   const patches = sections ? await find(sections, read) : [];
   if (patches.length > 0) await caller.patch(path, patches);
@@ -137,7 +147,7 @@ async function correct(
  * found by name. Files that are not ELF are left alone.
  */
 export function finishObjectFile(path: string, caller: Caller): Promise<void> {
-  return correct(path, caller, async (sections, read) => [
+  return correct(path, caller, mostObjects, async (sections, read) => [
     ...unloadTypes(sections),
     ...(await exposeMain(sections, read)),
   ]);
@@ -145,7 +155,7 @@ export function finishObjectFile(path: string, caller: Caller): Promise<void> {
 
 /** The same for a linked version, where main is found in another way: after link-time optimisation the summary exists only now. */
 export function finishVersion(path: string, caller: Caller): Promise<void> {
-  return correct(path, caller, unloadTypes);
+  return correct(path, caller, near, unloadTypes);
 }
 
 /** The bytes of the type summary in an object, if it has one. */
@@ -153,7 +163,7 @@ export async function readTypesSection(
   path: string,
   caller: Caller = thisProcess(),
 ): Promise<Buffer | undefined> {
-  const read = partsOf(path, caller);
+  const read = partsOf(path, caller, mostObjects);
   const parts = (await readSections(read))?.filter((s) => s.name === typesSection) ?? [];
   if (parts.length === 0) return undefined;
   return Buffer.concat(await Promise.all(parts.map((s) => read(s.offset, s.size))));
@@ -192,7 +202,7 @@ function* membersOf(file: Buffer): Generator<Buffer> {
 
 /** Where an input of the linker comes from. An archive is `kcc` if any member is, `foreign` if one that holds state is not. */
 export async function originOf(path: string, caller: Caller = thisProcess()): Promise<ObjectOrigin> {
-  const read = partsOf(path, caller);
+  const read = partsOf(path, caller, near);
   const start = await read(0, 64);
   if (start.toString('latin1', 0, 8) === '!<arch>\n') {
     const file = await caller.read(path).catch(() => Buffer.alloc(0));

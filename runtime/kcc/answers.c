@@ -204,7 +204,7 @@ static void answer_file(uint8_t kind, uint32_t request, struct kcc_fields *f) {
         break;
     case KCC_SERVER_MOVE:
         other = kcc_text(f);
-        reply(request, f->bad ? EPROTO : rename(path, other) ? errno : 0);
+        reply(request, f->bad ? EPROTO : kcc_move(path, other));
         free(other);
         break;
     case KCC_SERVER_REMOVE:

@@ -60,6 +60,8 @@ int kcc_read_all(int fd, struct kcc_buffer *into);
 void kcc_append_file(const char *path, const unsigned char *bytes, size_t size);
 int kcc_write_all(int fd, const unsigned char *bytes, size_t size);
 int kcc_file_kind(const char *path);
+/* Puts a file in the place of another one, which is gone then. */
+int kcc_move(const char *from, const char *to);
 /* What shall be gone when the process ends. */
 void kcc_remove_at_exit(const char *path);
 void kcc_keep(const char *path);

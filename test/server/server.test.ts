@@ -6,10 +6,12 @@ import {
   chmodSync,
   chownSync,
   existsSync,
+  linkSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   readlinkSync,
+  statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
@@ -274,6 +276,26 @@ withClient('directory, umask and environment of each call are its own', () => {
   assert.is(result.stderr, '');
   assert.is(call('stat', ['-c', '%a', 'a.o', 'sub/a.o'], directory).stdout, '600\n640\n');
   assert.match(call('nm', ['sub/a.o'], directory).stdout, 'in_sub');
+});
+
+withClient('an output takes the place of the one before, whose other names keep it', () => {
+  const directory = make();
+  const environment = { KCC_SERVER: socketDirectory() };
+  const old = 'what was there';
+  writeFileSync(join(directory, 'kept.o'), old);
+  linkSync(join(directory, 'kept.o'), join(directory, 'a.o'));
+  chmodSync(join(directory, 'a.o'), 0o400);
+  assert.is(call(kcc, ['-c', 'a.c'], directory, { environment }).status, 0);
+  assert.is(readFileSync(join(directory, 'kept.o'), 'utf8'), old);
+  const made = readFileSync(join(directory, 'a.o'));
+  assert.is(made.toString('latin1', 1, 4), 'ELF');
+  assert.is(statSync(join(directory, 'a.o')).mode & 0o777, 0o666 & ~process.umask());
+  // Where there was none before.
+  assert.is(call(kcc, ['-c', 'a.c', '-o', 'b.o'], directory, { environment }).status, 0);
+  assert.ok(readFileSync(join(directory, 'b.o')).equals(made));
+  // With the dot files.
+  const added = readdirSync(directory).filter((f) => !(f in sources));
+  assert.equal(added.sort(), ['a.o', 'b.o', 'kept.o']);
 });
 
 withClient('parallel compilations run their compilers at the same time', async () => {

@@ -63,6 +63,26 @@ test('an object of another compiler is foreign if it holds state, and stateless 
     assert.is(await originOf(join(directory, file)), 'other', file);
 });
 
+test('where an object comes from is seen at any size: large data, thousands of sections', async () => {
+  const functions = Array.from({ length: 3000 }, (_, i) => `int function_${i}(void) { return ${i}; }\n`);
+  const directory = makeDirectory({
+    'large.c': 'char large[3000000] = { 1 };\n',
+    'middle.c': 'char middle[300000] = { 1 };\n',
+    'many.c': `int n = 1;\n${functions.join('')}`,
+  });
+  for (const name of ['large', 'middle', 'many']) {
+    run(directory, '-ffunction-sections', '-c', `${name}.c`);
+    call('gcc', ['-ffunction-sections', '-c', `${name}.c`, '-o', `${name}-foreign.o`], directory);
+    assert.is(await originOf(join(directory, `${name}.o`)), 'kcc', name);
+    assert.is(await originOf(join(directory, `${name}-foreign.o`)), 'foreign', name);
+    // It was found after the compilation as well: the flag is cleared.
+    const sections = call('readelf', ['-SW', `${name}.o`], directory).stdout;
+    assert.match(sections, /\.kitsune\.types +PROGBITS +0+ \w+ \w+ 00 +R? +0 /, name);
+    const summary = await readTypesSection(join(directory, `${name}.o`));
+    assert.is(summary?.toString('latin1', 0, 6), 'KTSUMM', name);
+  }
+});
+
 test('keys name the file as given; --kitsune-root makes those of absolute paths', () => {
   const directory = makeDirectory(sources);
   const absolute = join(directory, 'src', 'a.c');
