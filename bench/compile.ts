@@ -1,7 +1,8 @@
 /**
  * What building with kcc costs against the compiler itself: `make -j1` and `-j2` over the sources of real projects from the distribution (those that can be
  * had), and single calls: a link, `-E`, `-c` of a small file. Three builds with kcc have a compile server of their own, started by the
- * first file of the first. CPU seconds are user + system of all processes, the server's included.
+ * first file of the first. CPU seconds are user + system of all processes, the server's included. Builds go part by part, the compiler's
+ * and kcc's in turn: these machines change their speed within a minute.
  *
  *   npm run bench:compile -- [--runs 5] [--project redis] [--jobs 1,2] [--calls 20]
  */
@@ -53,15 +54,27 @@ function withServers(body: (environment: NodeJS.ProcessEnv, serverCpu: () => num
   }
 }
 
-function writeMakefile(project: Project): string {
+interface Makefile {
+  readonly file: string;
+  /** The objects, in the parts that are built at once. */
+  readonly parts: readonly (readonly string[])[];
+}
+
+/** So many that a core which waits for the last of them matters little. */
+const filesInPart = 12;
+
+function writeMakefile(project: Project): Makefile {
   const file = join(work, `${project.name.replace(/\W+/g, '-')}.mk`);
   const objects = project.files.map((_, i) => `${file}.${i}.o`);
   const rules = project.files.map(
     (source, i) => `${objects[i]}: ${source}\n\t@$(CC) -O2 $(FLAGS) -c ${source} -o $@\n`,
   );
   const flags = project.flags.map((f) => `'${f}'`).join(' ');
-  writeFileSync(file, `FLAGS = ${flags}\nall: ${objects.join(' ')}\n${rules.join('')}`);
-  return file;
+  writeFileSync(file, `FLAGS = ${flags}\n${rules.join('')}`);
+  const count = Math.max(1, Math.round(objects.length / filesInPart));
+  // Large files often stand side by side.
+  const parts = Array.from({ length: count }, (_, part) => objects.filter((_, i) => i % count === part));
+  return { file, parts };
 }
 
 interface Times {
@@ -69,31 +82,42 @@ interface Times {
   readonly wall: number;
 }
 
-function make(project: Project, makefile: string, compiler: string, jobs: number, env = process.env): Times {
-  const words = ['-B', `-j${jobs}`, '-f', makefile, `CC=${compiler}`];
-  const { cpuSeconds, wallSeconds } = timeProcess('make', words, project.folder, env);
-  return { cpu: cpuSeconds, wall: wallSeconds };
-}
+const noTime: Times = { cpu: 0, wall: 0 };
+const sum = (a: Times, b: Times): Times => ({ cpu: a.cpu + b.cpu, wall: a.wall + b.wall });
 
 /** `first` starts the server, `edited` finds one that knows the headers but reads every file anew, `again` builds what was built before. */
 const builders = { first: kcc, edited: `${kcc} --kitsune-namespace=edited`, again: kcc };
 type Build = keyof typeof builders;
 const buildNames = Object.keys(builders) as Build[];
 
-/** The builds, one after the other. */
-function makeAll(project: Project, makefile: string, jobs: number): Record<Build, Times> {
-  const none: Times = { cpu: 0, wall: 0 };
-  const times = { first: none, edited: none, again: none };
+interface Pair {
+  readonly compiler: Times;
+  readonly kcc: Times;
+}
+
+/** The builds, one after the other, each beside one by the compiler. */
+function makeAll(project: Project, { file, parts }: Makefile, jobs: number): Record<Build, Pair> {
+  const make = (compiler: string, part: readonly string[], environment: NodeJS.ProcessEnv): Times => {
+    const words = ['-B', `-j${jobs}`, '-f', file, `CC=${compiler}`, ...part];
+    const { cpuSeconds, wallSeconds } = timeProcess('make', words, project.folder, environment);
+    return { cpu: cpuSeconds, wall: wallSeconds };
+  };
+  const none: Pair = { compiler: noTime, kcc: noTime };
+  const pairs = { first: none, edited: none, again: none };
   withServers((environment, serverCpu) => {
     let before = 0;
     for (const build of buildNames) {
-      const { cpu, wall } = make(project, makefile, builders[build], jobs, environment);
-      const now = serverCpu();
-      times[build] = { wall, cpu: cpu + now - before };
-      before = now;
+      for (const part of parts) {
+        const plain = make('gcc', part, process.env);
+        const { cpu, wall } = make(builders[build], part, environment);
+        const now = serverCpu();
+        const ours = { wall, cpu: cpu + now - before };
+        before = now;
+        pairs[build] = { compiler: sum(pairs[build].compiler, plain), kcc: sum(pairs[build].kcc, ours) };
+      }
     }
   });
-  return times;
+  return pairs;
 }
 
 interface BuildRow {
@@ -107,16 +131,10 @@ interface BuildRow {
 
 function compareBuilds(project: Project, jobs: number): BuildRow {
   const makefile = writeMakefile(project);
-  const plain: Times[] = [];
-  const ours: Record<Build, Times>[] = [];
-  plain.push(make(project, makefile, 'gcc', jobs));
-  for (let i = 0; i < Number(values.runs); i++) {
-    ours.push(makeAll(project, makefile, jobs));
-    plain.push(make(project, makefile, 'gcc', jobs));
-  }
-  // Against the mean of the compiler's builds before and after: the machine's speed changes slowly.
+  const runs = Array.from({ length: Number(values.runs) }, () => makeAll(project, makefile, jobs));
+  const plain = runs.flatMap((pairs) => buildNames.map((build) => pairs[build].compiler));
   const ratio = (which: Build, of: keyof Times): Summary =>
-    summarize(ours.map((t, i) => (2 * t[which][of]) / (plain[i]![of] + plain[i + 1]![of])));
+    summarize(runs.map((pairs) => pairs[which].kcc[of] / pairs[which].compiler[of]));
   const ratios = (which: Build): Record<keyof Times, Summary> => ({
     cpu: ratio(which, 'cpu'),
     wall: ratio(which, 'wall'),
