@@ -3,6 +3,8 @@
 import { setFlagsFromString } from 'node:v8';
 import { serve } from '../server/server.js';
 
+// Set here, not on Node's command line as what the heap must know from the start (runtime/kcc/server.c): there an option that V8 no
+// longer has would keep the server from starting.
 for (const flag of [
   // By default V8 optimises early, for benchmarks: in the first hundred files more time goes into that than comes out of it.
   '--interrupt-budget=800000',

@@ -61,10 +61,12 @@ async function readSections(read: ReadPart): Promise<Section[] | undefined> {
   });
 }
 
-/** As much as most objects have. */
+/** What is read at first of an object that must be read well: as much as most have. */
 const mostObjects = 1 << 18;
-/** Section headers mostly follow their names. */
-const near = 1 << 12;
+/** What is read at first of a file of which only the section headers matter. */
+const headersOnly = 1 << 12;
+/** What is read in front of a later part: section headers mostly follow their names. */
+const before = 1 << 12;
 
 /** Parts of a file of the caller's; nothing of one that can't be read, or not twice (a pipe, a terminal). `first` bytes are read at once. */
 function partsOf(path: string, caller: Caller, first: number): ReadPart {
@@ -76,7 +78,7 @@ function partsOf(path: string, caller: Caller, first: number): ReadPart {
     const known = await beginning;
     if (known.length < first || offset + length <= first) return known.subarray(offset, offset + length);
     if (!last || offset < last.start || offset + length > last.end) {
-      const start = Math.max(0, offset - near);
+      const start = Math.max(0, offset - before);
       const end = offset + length;
       last = { start, end, bytes: read(start, end - start) };
     }
@@ -155,7 +157,7 @@ export function finishObjectFile(path: string, caller: Caller): Promise<void> {
 
 /** The same for a linked version, where main is found in another way: after link-time optimisation the summary exists only now. */
 export function finishVersion(path: string, caller: Caller): Promise<void> {
-  return correct(path, caller, near, unloadTypes);
+  return correct(path, caller, headersOnly, unloadTypes);
 }
 
 /** The bytes of the type summary in an object, if it has one. */
@@ -202,7 +204,7 @@ function* membersOf(file: Buffer): Generator<Buffer> {
 
 /** Where an input of the linker comes from. An archive is `kcc` if any member is, `foreign` if one that holds state is not. */
 export async function originOf(path: string, caller: Caller = thisProcess()): Promise<ObjectOrigin> {
-  const read = partsOf(path, caller, near);
+  const read = partsOf(path, caller, headersOnly);
   const start = await read(0, 64);
   if (start.toString('latin1', 0, 8) === '!<arch>\n') {
     const file = await caller.read(path).catch(() => Buffer.alloc(0));
