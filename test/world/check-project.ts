@@ -6,7 +6,7 @@ import { buildProject, runOwnTests, type ScriptResult, sourceOf, treeOf } from '
 import { kcc } from './places.js';
 import type { OwnTests, Project } from './projects.js';
 import { makeRecorder, recordedFiles } from './recorder.js';
-import { checkUnit, nameInTree, type UnitCheck } from './unit-check.js';
+import { checkUnit, nameInTree, problemsOf, type UnitCheck } from './unit-check.js';
 
 export interface CheckOptions {
   /** All that is made of projects goes here, each in a folder of its name. */
@@ -40,6 +40,9 @@ export interface ProjectResult {
 
 /** Files are compared two at a time. */
 const workers = 2;
+
+/** So many problems of a project's files are told while it is checked. */
+const problemsShown = 30;
 
 export async function checkProject(project: Project, options: CheckOptions): Promise<ProjectResult> {
   const { progress } = options;
@@ -110,9 +113,15 @@ async function checkUnits(
   const results: UnitCheck[] = [];
   const queue = [...files];
   let told = performance.now();
+  let problems = 0;
   const worker = async (): Promise<void> => {
     for (let file = queue.shift(); file; file = queue.shift()) {
-      results.push(await checkUnit(file, tree, scratch, options.compilers));
+      const result = await checkUnit(file, tree, scratch, options.compilers);
+      results.push(result);
+      // At once: a whole project can take half an hour.
+      for (const problem of problemsOf(result, tree)) {
+        if (problems++ < problemsShown) options.progress(`PROBLEM ${problem}`);
+      }
       if (performance.now() - told > 10_000) {
         told = performance.now();
         options.progress(`${results.length} of ${files.length} files compared`);
@@ -125,5 +134,6 @@ async function checkUnits(
     rmSync(scratch, { recursive: true, force: true });
   }
   options.progress(`${results.length} files compared`);
+  if (problems > problemsShown) options.progress(`… ${problems - problemsShown} more in results.json`);
   return results;
 }

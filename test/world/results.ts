@@ -1,7 +1,7 @@
 /** What the checks of a project come to: a row of the table, and what is wrong in sentences. */
 
 import type { ProjectResult } from './check-project.js';
-import { nameInTree, type UnitCheck } from './unit-check.js';
+import { nameInTree, problemsOf } from './unit-check.js';
 
 export interface Row {
   readonly project: string;
@@ -25,17 +25,22 @@ export interface Row {
 const sum = <T>(list: readonly T[], pick: (item: T) => number): number =>
   list.reduce((total, item) => total + pick(item), 0);
 
-export function rowOf(result: ProjectResult): Row {
-  const { project, units, tests, tree } = result;
+/** What is wrong with the project as a whole: its build, its own tests. */
+export function projectProblems(result: ProjectResult): string[] {
   const problems: string[] = [];
   if (result.builds?.kcc === false) problems.push(`kcc does not build it:\n${result.builds.tail ?? ''}`);
-  for (const t of tests) {
+  for (const t of result.tests) {
     if (t.gcc && !(t.driver && t.off)) {
       const how = t.driver ? 'with KITSUNE=off' : 'under the driver';
       problems.push(`own tests (${t.name}) fail ${how}:\n${t.tail ?? ''}`);
     }
   }
-  for (const u of units) problems.push(...problemsOf(u, nameInTree(u.file, tree)));
+  return problems;
+}
+
+export function rowOf(result: ProjectResult): Row {
+  const { project, units, tests, tree } = result;
+  const problems = [...projectProblems(result), ...units.flatMap((u) => problemsOf(u, tree))];
   const shapes = units.flatMap((u) => (u.shapes ? [u.shapes] : []));
   const compilers = new Set(units.flatMap((u) => Object.keys(u.diagnostics)));
   const warnings = Object.fromEntries(
@@ -79,20 +84,6 @@ export function rowOf(result: ProjectResult): Row {
       ].map((e) => `${nameInTree(u.file, tree)}: ${e}`),
     ),
   };
-}
-
-function problemsOf(u: UnitCheck, name: string): string[] {
-  const found: string[] = [];
-  if (u.broken !== undefined) found.push(`${name}: ${u.broken}`);
-  for (const d of u.shapes?.differences ?? []) found.push(`${name}: ${d}`);
-  for (const [compiler, d] of Object.entries(u.diagnostics)) {
-    for (const line of d.onlyCompiler) found.push(`${name}: only ${compiler} says: ${line}`);
-    for (const line of d.onlyKcc) found.push(`${name}: only kcc (${compiler}) says: ${line}`);
-  }
-  if (u.code?.stateless && !u.code.equal) {
-    found.push(`${name}: it has no state, but other code: ${u.code.different.join(', ')}`);
-  }
-  return found;
 }
 
 /** Whether the project holds all that was promised. */

@@ -173,3 +173,19 @@ export async function checkUnit(
 /** The path of a file in its project. */
 export const nameInTree = (file: CompiledFile, tree: string): string =>
   relative(tree, resolve(file.directory, file.source));
+
+/** What is wrong with a file of the project in `tree`, in sentences. */
+export function problemsOf(u: UnitCheck, tree: string): string[] {
+  const name = nameInTree(u.file, tree);
+  const found: string[] = [];
+  if (u.broken !== undefined) found.push(`${name}: ${u.broken}`);
+  for (const d of u.shapes?.differences ?? []) found.push(`${name}: ${d}`);
+  for (const [compiler, d] of Object.entries(u.diagnostics)) {
+    for (const line of d.onlyCompiler) found.push(`${name}: only ${compiler} says: ${line}`);
+    for (const line of d.onlyKcc) found.push(`${name}: only kcc (${compiler}) says: ${line}`);
+  }
+  if (u.code?.stateless && !u.code.equal) {
+    found.push(`${name}: it has no state, but other code: ${u.code.different.join(', ')}`);
+  }
+  return found;
+}

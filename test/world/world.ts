@@ -15,7 +15,7 @@ import { printTable } from '../../bench/measure.js';
 import { checkProject } from './check-project.js';
 import { worldFolder } from './places.js';
 import { projects } from './projects.js';
-import { isGood, type Row, rowOf, tableHeader, tableRow } from './results.js';
+import { isGood, projectProblems, type Row, rowOf, tableHeader, tableRow } from './results.js';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -59,23 +59,20 @@ for (const project of projects) {
     const seconds = ((performance.now() - started) / 1000).toFixed(0).padStart(5);
     console.log(`${seconds} s  ${project.name}: ${text}`);
   };
-  const row = rowOf(
-    await checkProject(project, {
-      folder: worldFolder,
-      keep: values.keep,
-      tests: values.tests,
-      units: new RegExp(values.units),
-      compilers,
-      progress,
-    }),
-  );
+  const result = await checkProject(project, {
+    folder: worldFolder,
+    keep: values.keep,
+    tests: values.tests,
+    units: new RegExp(values.units),
+    compilers,
+    progress,
+  });
+  const row = rowOf(result);
   rows.push(row);
   mkdirSync(worldFolder, { recursive: true });
   writeFileSync(resultsFile, `${JSON.stringify([...earlierRows(), ...rows], null, 2)}\n`);
   if (row.skipped !== undefined) progress(`skipped: ${row.skipped}`);
-  const shown = 30;
-  for (const problem of row.problems.slice(0, shown)) progress(`PROBLEM ${problem}`);
-  if (row.problems.length > shown) progress(`… ${row.problems.length - shown} more in results.json`);
+  for (const problem of projectProblems(result)) progress(`PROBLEM ${problem}`);
 }
 
 printTable('Projects of the world, built with CC=kcc', tableHeader, rows.map(tableRow));
