@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { call, kcc, makeDirectory } from '../wrapper/kcc.js';
-import { compareCode } from './compare-code.js';
+import { compareCode, explainedBy } from './compare-code.js';
 
 /** The comparison of a source with what kcc makes of it, or of another source in its stead. */
 function compared(source: string, ours?: string): ReturnType<typeof compareCode> {
@@ -54,6 +54,16 @@ int use(int x) { return apply(twice, x); }
   assert.equal(compared(source).kept, ['twice']);
   assert.ok(compared(source).equal);
   assert.equal(compared(source, `${source}int added(int x) { return x; }\n`).different, ['added (only kcc)']);
+});
+
+test('code that differs only with registrations is explained by them, other code is not', () => {
+  const source = 'int twice(int x) { return 2 * x; }\n';
+  const same = compared(source);
+  const other = compared(source, 'int twice(int x) { return 3 * x; }\n');
+  const explained = explainedBy(other, same);
+  assert.ok(explained.equal);
+  assert.equal(explained.byRegistration, ['twice']);
+  assert.not.ok(explainedBy(other, other).equal);
 });
 
 test.run();

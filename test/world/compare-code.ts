@@ -11,6 +11,8 @@ export interface CodeComparison {
   readonly different: readonly string[];
   /** Functions of the source that the compiler leaves out, having put them where their address was used; kcc registers their address. */
   readonly kept: readonly string[];
+  /** Functions that would be the same if kcc did not register addresses of functions: the compiler knew all uses of those. */
+  readonly byRegistration?: readonly string[];
 }
 
 const SHF_WRITE = 1n;
@@ -79,3 +81,7 @@ export function compareCode(plain: string, ours: string, unoptimised: string): C
   const stateless = a.stateless && (b.stateless || source.stateless);
   return { stateless, equal: different.length === 0, functions: a.functions.size, different, kept };
 }
+
+/** The comparison, if that of an object without registrations finds no difference. */
+export const explainedBy = (code: CodeComparison, unregistered: CodeComparison): CodeComparison =>
+  unregistered.equal ? { ...code, equal: true, different: [], byRegistration: code.different } : code;

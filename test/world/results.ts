@@ -81,6 +81,9 @@ export function rowOf(result: ProjectResult): Row {
       [
         ...(u.shapes?.explained ?? []),
         ...(u.code?.stateless ? u.code.kept : []).map((f) => `${f} is not left out, as its address is taken`),
+        ...(u.code?.byRegistration ?? []).map(
+          (f) => `${f} differs, as addresses of functions are registered`,
+        ),
       ].map((e) => `${nameInTree(u.file, tree)}: ${e}`),
     ),
   };

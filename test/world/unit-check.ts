@@ -6,7 +6,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { execa } from 'execa';
 import { readUnits, summaryContent } from '../../lib/model/version.js';
-import { type CodeComparison, compareCode } from './compare-code.js';
+import { type CodeComparison, compareCode, explainedBy } from './compare-code.js';
 import { compareShapes, type ShapeComparison } from './compare-shapes.js';
 import { debugInfoOf } from './dwarf.js';
 import { shapesOfDebugInfo } from './dwarf-shapes.js';
@@ -117,6 +117,7 @@ export async function checkUnit(
   const log = `${stem}.log`;
   const plain = `${stem}.plain.o`;
   const ours = `${stem}.kcc.o`;
+  const unregistered = `${stem}.unregistered.o`;
   const debug = `${stem}.debug.o`;
   const diagnostics: Record<string, DiagnosticsComparison> = {};
   let warnings: readonly string[] = [];
@@ -153,6 +154,10 @@ export async function checkUnit(
       );
       if (withDebug.status !== 0) return { file, broken: withDebug.stderr, diagnostics, warnings };
       code = compareCode(plain, ours, debug);
+      if (code.stateless && !code.equal) {
+        const bare = await compile(kcc, [...flags, '--dontglobalreg'], unregistered, { KCC_CC: compiler });
+        if (bare.status === 0) code = explainedBy(code, compareCode(plain, unregistered, debug));
+      }
       const isProject = (path: string): boolean =>
         !relative(tree, path).startsWith('..') && !path.includes('<');
       shapes = compareShapes(
@@ -166,7 +171,7 @@ export async function checkUnit(
   } catch (error) {
     return { file, broken: error instanceof Error ? error.message : String(error), diagnostics, warnings };
   } finally {
-    for (const path of [plain, ours, debug, log]) rmSync(path, { force: true });
+    for (const path of [plain, ours, unregistered, debug, log]) rmSync(path, { force: true });
   }
 }
 
