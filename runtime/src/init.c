@@ -38,11 +38,14 @@ KT_PUBLIC int kitsune_init_inplace(const struct kt_host *host, struct kt_version
  * with. */
 KT_PUBLIC const uint32_t kt_version_abi = KT_HOST_ABI;
 
-/* exit() in a version that has not come to its update point. */
-static void on_exit_begins(void) {
+/* The process that the version was started in by an update. */
+static pid_t started_in;
+
+void kt_process_ends(void) {
     struct kt_failure failure = {0};
-    /* A child that the starting version forked ends as it likes: it is not the update's end. */
-    if (kt_runtime.mode != KT_MODE_STARTING || kt_runtime.handover->forked)
+    /* A child that the starting version made ends as it likes: it is not the update's end. One of
+     * vfork() has this memory. */
+    if (kt_runtime.mode != KT_MODE_STARTING || getpid() != started_in)
         return;
     kt_fail(&failure, KT_START_ENDED, kt_runtime.handover->point);
     kt_roll_back(&failure);
@@ -50,6 +53,7 @@ static void on_exit_begins(void) {
 
 static void run_as_successor(struct kt_handover *handover) {
     kt_runtime.handover = handover;
+    started_in = getpid();
     kt_runtime.mode = KT_MODE_STARTING;
     /* The others are parked; threads that this version creates run. */
     __atomic_store_n(&kt_runtime.state->stopping, 0, __ATOMIC_SEQ_CST);
@@ -108,7 +112,7 @@ int kitsune_init_inplace(const struct kt_host *host, struct kt_version *version)
     version->on_request = kt_on_request;
     version->on_fork_child = kt_on_fork_child;
     version->start = run_as_successor;
-    version->on_exit = on_exit_begins;
+    version->on_exit = kt_process_ends;
     void **given = dlsym(version->handle, KT_MAIN_NAME);
     version->main =
         (int (*)(int, char **, char **))(given ? *given : dlsym(version->handle, "main"));

@@ -39,6 +39,10 @@ struct kt_runtime {
 };
 extern struct kt_runtime kt_runtime;
 
+/* init.c: called where the program is about to end the process. Does not return in a version that
+ * has not come to its update point: the update has failed. Async-signal-safe if it returns. */
+void kt_process_ends(void);
+
 /* Not 0 when kitsune_update() has something to do: the one thing that it tests. In a program with
  * threads it always has: each thread notes its point. Written by signal handlers and by the thread
  * that updates, through kt_refresh_attention() only. */

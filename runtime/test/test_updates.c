@@ -360,11 +360,9 @@ static void a_version_that_fails_when_it_starts_leaves_everything_as_it_was(void
     (void)state;
     static const struct {
         const char *how, *code;
-    } cases[] = {{"SIGSEGV", "KT5204"},
-                 {"SIGABRT", "KT5204"},
-                 {"SIGFPE", "KT5204"},
-                 {"exit", "KT5201"},
-                 {"late", "KT5205"}};
+    } cases[] = {{"SIGSEGV", "KT5204"},    {"SIGABRT", "KT5204"}, {"SIGFPE", "KT5204"},
+                 {"exit", "KT5201"},       {"_exit", "KT5201"},   {"_Exit", "KT5201"},
+                 {"quick_exit", "KT5201"}, {"late", "KT5205"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char before[200];
         setenv("FAILURE", cases[i].how, 1);

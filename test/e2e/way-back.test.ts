@@ -31,6 +31,7 @@ const failures: readonly (readonly [string, RegExp])[] = [
   ['1 sleep', /KT5202/],
   ['2 spin', /KT5202/],
   ['3 exit', /KT5201/],
+  ['0 _exit', /KT5201/],
 ];
 
 for (const [failure, told] of failures)

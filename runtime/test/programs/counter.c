@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <kitsune.h>
@@ -169,10 +170,23 @@ static int serve(int argc, char **argv) {
 }
 
 #ifdef FAILS
+/* Children end as they like, also one that shares the memory. */
+static void have_children(void) {
+    pid_t child = fork();
+    if (child == 0)
+        _exit(0);
+    waitpid(child, NULL, 0);
+    child = vfork();
+    if (child == 0)
+        _exit(0);
+    waitpid(child, NULL, 0);
+}
+
 /* Touches what it can reach, then fails as $FAILURE says. */
 static void fail_to_start(void) {
     const char *how = getenv("FAILURE");
     char *pieces[64];
+    have_children();
     counter = 1000;
     strcpy(heap->text, "spoilt");
     free(heap->text);
@@ -193,6 +207,12 @@ static void fail_to_start(void) {
         raise(SIGFPE);
     while (!strcmp(how, "late"))
         pause();
+    if (!strcmp(how, "_exit"))
+        _exit(3);
+    if (!strcmp(how, "_Exit"))
+        _Exit(3);
+    if (!strcmp(how, "quick_exit"))
+        quick_exit(3);
     exit(3);
 }
 #endif
