@@ -6,6 +6,7 @@ const classes: Record<Outcome, string> = {
   unchanged: 'same',
   automatic: 'auto',
   'by rule': 'rule',
+  'by hand': 'hand',
   new: 'new',
   dropped: 'gone',
   'needs a rule': 'need',
@@ -23,7 +24,7 @@ code, pre { font: 13px/1.5 ui-monospace, monospace; }
 table { border-collapse: collapse; width: 100%; } td, th { text-align: left; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 tr.field td:first-child { padding-left: 1.5rem; }
 .tag { border-radius: .6rem; padding: 0 .55rem; white-space: nowrap; font-size: 13px; }
-.same { background: #8883; } .auto { background: #2a83; } .rule { background: #29c3; } .new { background: #66f3; } .gone { background: #c903; } .need { background: #d336; }
+.same { background: #8883; } .auto { background: #2a83; } .rule { background: #29c3; } .hand { background: #c903; } .new { background: #66f3; } .gone { background: #c903; } .need { background: #d336; }
 .counts span { margin-right: 1rem; } .need-box { border-left: 4px solid #d33; padding: .1rem 1rem; margin: 1rem 0; } pre { background: #8882; padding: .6rem .8rem; overflow-x: auto; }
 .place { opacity: .65; }`;
 

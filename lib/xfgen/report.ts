@@ -1,13 +1,13 @@
 /** What an update will do, for people: one row for each variable and each type that changes. */
 
-import type { Origin } from '../model/model.js';
+import type { Origin, Variable } from '../model/model.js';
 import { rootNeeds } from './generate.js';
 import { declarationOf } from './places.js';
 import type { Plan } from './plan.js';
 import type { Pair, Problem, Relation, Root } from './relation.js';
 import { needsVisit } from './walk.js';
 
-export type Outcome = 'unchanged' | 'automatic' | 'by rule' | 'new' | 'dropped' | 'needs a rule';
+export type Outcome = 'unchanged' | 'automatic' | 'by rule' | 'by hand' | 'new' | 'dropped' | 'needs a rule';
 
 export interface ReportRow {
   readonly kind: 'variable' | 'type' | 'field';
@@ -99,6 +99,8 @@ function rootRow(plan: Plan, root: Root, problems: ReadonlySet<Problem>): Report
     return row('by rule', [...whole, ...(relation.parts?.rules ?? [])].join(', '));
   }
   if (root.renamed) return row('by rule', renamed);
+  if (!variable.automatic && migrates(variable))
+    return row('by hand', 'only where the program says so (MIGRATE_GLOBAL)');
   if (needsVisit(relation))
     return row(
       'automatic',
@@ -108,6 +110,10 @@ function rootRow(plan: Plan, root: Root, problems: ReadonlySet<Problem>): Report
     );
   return rootNeeds(plan, root) ? row('automatic', 'copied') : row('unchanged', '');
 }
+
+/** Whether it has a value for `kitsune_do_automigrate` to take over, if that is to. */
+const migrates = ({ constant, scope }: Variable): boolean =>
+  !constant && scope !== 'local' && scope !== 'formal';
 
 function describe(plan: Plan, r: Relation): string {
   if (r.kind === 'leave' || r.kind === 'missing' || r.old === undefined) return '';
@@ -183,6 +189,7 @@ const colours: Record<Outcome, string> = {
   unchanged: '2',
   automatic: '32',
   'by rule': '36',
+  'by hand': '33',
   new: '34',
   dropped: '33',
   'needs a rule': '1;31',

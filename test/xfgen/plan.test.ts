@@ -64,6 +64,27 @@ test('nothing changed: no entry, no rule, every variable unchanged', () => {
   assert.match(reportText(makeReport(plan), false), /2 variables unchanged, no rule missing/);
 });
 
+test('a variable that is not migrated by itself is told as such, and not as unchanged', () => {
+  const v = (): Version => {
+    const both = version('v', { a: int, b: int });
+    const variables = both.variables.map((x) => (x.key === 'b' ? { ...x, automatic: false } : x));
+    return { ...both, variables };
+  };
+  const report = makeReport(planUpdate(v(), v(), parseXf('r.xf', '')));
+  assert.equal(
+    report.rows.map((r) => [r.name, r.outcome]),
+    [
+      ['a', 'unchanged'],
+      ['b', 'by hand'],
+    ],
+  );
+  assert.match(
+    reportText(report, false),
+    /b +by hand +only where the program says so.*1 variable unchanged/s,
+  );
+  assert.match(reportHtml(report), /<span class="tag hand">by hand</);
+});
+
 test('a field that was added needs INIT, a rename or --zero-new-fields', () => {
   const [o, n] = change(ptr(struct('s', { a: int })), ptr(struct('s', { a: int, b: long })));
   assert.equal(missing(o, n), ['KT3101 struct s.b']);
