@@ -1,5 +1,5 @@
 /*
- * tasks.c - what /proc tells of a thread: its name, and the system call that it is blocked in.
+ * tasks.c - what /proc tells of a thread: its name, and what keeps it: a system call, a stop.
  *
  * For messages only. Also used by doupd, of other processes.
  */
@@ -61,8 +61,23 @@ bool kt_task_stack_pointer(long pid, long tid, uintptr_t *sp) {
     return *sp != 0;
 }
 
+/* proc(5), stat: the state stands behind the name, which is in parentheses. 0: it can't be told. */
+static char state_of(long pid, long tid) {
+    char text[512];
+    const char *end = read_task(pid, tid, "stat", text, sizeof text) ? strrchr(text, ')') : NULL;
+    return end && end[1] == ' ' ? end[2] : 0;
+}
+
 void kt_task_place(long pid, long tid, char *place, size_t size) {
-    char text[256];
+    char text[256], state = state_of(pid, tid);
+    if (state == 'T') {
+        snprintf(place, size, "it is stopped; kill -CONT %ld lets it go on", pid);
+        return;
+    }
+    if (state == 't') {
+        snprintf(place, size, "a debugger has stopped it");
+        return;
+    }
     if (!read_task(pid, tid, "syscall", text, sizeof text) || !strncmp(text, "running", 7))
         return;
     char *end;

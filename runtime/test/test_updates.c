@@ -398,7 +398,7 @@ static void a_program_that_comes_to_no_update_point_is_left_in_peace(void **stat
     assert_int_equal(run(DOUPD " --quiet --timeout 0.3 %ld " VERSIONS "/counter-2", (long)p.pid),
                      1);
     assert_contains(text, "KT5001");
-    assert_contains(text, "of its main thread, counter-1: it blocks in ");
+    assert_contains(text, "of its main thread, counter-1: it is stopped; kill -CONT ");
     assert_int_equal(run(DOUPD " --quiet --no-wait %ld " VERSIONS "/counter-2", (long)p.pid), 0);
     assert_int_equal(run(DOUPD " --quiet %ld " VERSIONS "/counter-2", (long)p.pid), 1);
     assert_contains(text, "KT4003");
