@@ -8,6 +8,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static void refused(struct program *p, const char *path, const char *code) {
     assert_int_equal(run(DOUPD " --quiet %ld %s", (long)p->pid, path), 1);

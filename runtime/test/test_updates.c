@@ -7,6 +7,7 @@
 
 #include <limits.h>
 #include <signal.h>
+#include <unistd.h>
 
 static void state_of_every_kind_survives(void **state) {
     (void)state;

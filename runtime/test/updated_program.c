@@ -3,9 +3,11 @@
 #include "updated_program.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 char text[1 << 16];
 char scratch[] = "/tmp/kitsune-updates-XXXXXX";
