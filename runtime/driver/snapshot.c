@@ -9,9 +9,9 @@
  * process is where snapshot_take() was called, which returns a second time.
  *
  * What goes back runs on a stack of its own, in memory that is not put back, all signals blocked,
- * and calls nothing that allocates. Threads are parked, or stand aside on stacks of their own: a
- * program that has created one since, or ended one, can't go back. Not undone is what the kernel or
- * others hold: files, what was sent, the working directory, timers.
+ * and calls nothing that allocates. Threads are parked, or stand aside on stacks of their own;
+ * those that were created since end. A program that has ended one can't go back. Not undone is what
+ * the kernel or others hold: files, what was sent, the working directory, timers.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -41,17 +41,21 @@ static void forget_signals(const struct snapshot *s) {
         }
 }
 
+/* Neither the old version nor the new one can go on. */
+static void be_lost(struct snapshot *s) {
+    static const char text[] = "kitsune: the state before the update can't be restored\n";
+    if (write(STDERR_FILENO, text, sizeof text - 1) < 0)
+        s->setback.closed = 0;
+    signal(SIGABRT, SIG_DFL);
+    syscall(SYS_kill, s->owner, SIGKILL);
+}
+
 static void go_back(void) {
     struct snapshot *s = snapshot;
     prescan_end();
     snapshot_put_back_descriptors(s);
-    if (!snapshot_put_back_memory(s)) {
-        static const char text[] = "kitsune: the state before the update can't be restored\n";
-        if (write(STDERR_FILENO, text, sizeof text - 1) < 0)
-            s->setback.closed = 0;
-        signal(SIGABRT, SIG_DFL);
-        syscall(SYS_kill, s->owner, SIGKILL);
-    }
+    if (!snapshot_put_back_memory(s))
+        be_lost(s);
     for (int i = 1; i < _NSIG; i++)
         sigaction(i, &s->actions[i], NULL);
     snapshot_release_keeper(s);
@@ -65,13 +69,14 @@ static void go_back_because(const struct kt_setback *why, uint64_t patience_ns) 
     struct snapshot *s = snapshot;
     sigset_t all;
     if (!s || !s->keeper || getpid() != s->owner || gettid() != s->tid ||
-        s->threads_created != __atomic_load_n(&driver_state->threads_created, __ATOMIC_SEQ_CST) ||
         s->waker_tid != driver_state->waker_tid || !snapshot_is_alone(s, patience_ns))
         return;
     if (!snapshot_clear_stacks(s))
         return;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
+    if (!snapshot_end_new_threads(s))
+        be_lost(s);
     s->setback = *why;
     getcontext(&s->way);
     s->way.uc_stack.ss_sp = s->stack;
@@ -84,7 +89,8 @@ static void go_back_because(const struct kt_setback *why, uint64_t patience_ns) 
 /* One of the threads, in the new version: the main thread is the one who goes back. */
 static void leave_it_to_main(const struct kt_setback *why) {
     struct snapshot *s = snapshot;
-    if (!s || !s->keeper || getpid() != s->owner || gettid() == s->tid || !snapshot_own_place())
+    if (!s || !s->keeper || getpid() != s->owner || gettid() == s->tid ||
+        !(snapshot_own_place() || snapshot_is_new_thread()))
         return;
     s->setback = *why;
     s->failed_thread = 1;
@@ -200,7 +206,6 @@ int snapshot_take(uint64_t until_ns, struct kt_setback *setback) {
     s->tid = gettid();
     s->until_ns = until_ns;
     s->gone_back = 0;
-    s->threads_created = __atomic_load_n(&driver_state->threads_created, __ATOMIC_SEQ_CST);
     s->waker_tid = driver_state->waker_tid;
     s->n_threads = snapshot_list_numbers(s, s->owner, "task", s->threads, MOST_RANGES);
     s->n_had = snapshot_read_ranges(s, s->owner, s->had);

@@ -51,7 +51,7 @@ struct snapshot {
     volatile pid_t keeper; /* 0: there is no snapshot */
     pid_t latest_keeper;   /* whose signal says that the time limit has passed */
     volatile int gone_back;
-    uint64_t threads_created, until_ns;
+    uint64_t until_ns;
     int32_t waker_tid;
     int n_threads, threads[MOST_RANGES];
     uintptr_t end_of_heap;
@@ -122,7 +122,11 @@ bool snapshot_note_parked(struct snapshot *s);
 /* Gets all of them off their stacks; false if one is gone, or does not come. */
 bool snapshot_clear_stacks(struct snapshot *s);
 void snapshot_release_threads(struct snapshot *s);
-/* Whether no thread runs that was not there. */
+/* Whether no thread runs that was not there, but for the program's own. */
 bool snapshot_is_alone(struct snapshot *s, uint64_t patience_ns);
+/* Whether the calling thread is the program's, and was not there. */
+bool snapshot_is_new_thread(void);
+/* Ends those: from here on there is no other way than back. False: one does not end. */
+bool snapshot_end_new_threads(struct snapshot *s);
 
 #endif

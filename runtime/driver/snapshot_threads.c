@@ -1,7 +1,8 @@
 /*
  * snapshot_threads.c - the other threads, while memory is put back. Those that have left the place
  * that they were parked at wait on stacks of their own while theirs are put back, and then go on
- * from there.
+ * from there. Those that the new version has created end, where they are: when memory is back,
+ * neither the program nor libc knows of them.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -21,12 +22,23 @@ struct aside *snapshot_own_place(void) {
     return NULL;
 }
 
+static bool was_there(const struct snapshot *s, int tid) {
+    for (int i = 0; i < s->n_threads; i++)
+        if (s->threads[i] == tid)
+            return true;
+    return false;
+}
+
+bool snapshot_is_new_thread(void) {
+    return threads_self() && !was_there(snapshot, gettid());
+}
+
 int snapshot_wants_aside(void) {
     struct snapshot *s = snapshot;
     if (!s || !s->wants_aside || getpid() != s->owner || gettid() == s->tid)
         return 0;
     const struct aside *a = snapshot_own_place();
-    return a && __atomic_load_n(&a->state, __ATOMIC_SEQ_CST) == ASIDE_NO;
+    return a ? __atomic_load_n(&a->state, __ATOMIC_SEQ_CST) == ASIDE_NO : snapshot_is_new_thread();
 }
 
 static void wait_aside(unsigned high, unsigned low) {
@@ -42,6 +54,9 @@ void snapshot_stand_aside(void) {
     sigset_t all;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, NULL);
+    /* Not pthread_exit(): nothing of the program's or of libc's is to run any more. */
+    while (!a)
+        syscall(SYS_exit, 0);
     getcontext(&a->context);
     a->context.uc_stack.ss_sp = a->stack;
     a->context.uc_stack.ss_size = sizeof a->stack;
@@ -68,9 +83,26 @@ bool snapshot_note_parked(struct snapshot *s) {
     return true;
 }
 
+static bool is_free(const struct kt_thread *t) {
+    return __atomic_load_n(&t->state, __ATOMIC_SEQ_CST) == KT_THREAD_FREE;
+}
+
 static bool is_gone(const struct kt_thread *t) {
     uint32_t state = __atomic_load_n(&t->state, __ATOMIC_SEQ_CST);
     return state != KT_THREAD_RUNNING && state != KT_THREAD_PARKED;
+}
+
+/* A thread that was told to go on may not have seen it yet: it would leave while memory is put
+ * back. It notes that it leaves before it takes the order off. */
+static bool has_decided(const struct kt_thread *t) {
+    const struct timespec pause = {0, 200000};
+    for (uint64_t until = snapshot_now_ns() + PATIENCE_NS;
+         __atomic_load_n(&t->order, __ATOMIC_SEQ_CST) != KT_ORDER_NONE &&
+         !__atomic_load_n(&t->has_left, __ATOMIC_SEQ_CST);
+         nanosleep(&pause, NULL))
+        if (snapshot_now_ns() > until)
+            return false;
+    return true;
 }
 
 bool snapshot_clear_stacks(struct snapshot *s) {
@@ -85,6 +117,8 @@ bool snapshot_clear_stacks(struct snapshot *s) {
     for (int i = 0; i < s->n_aside; i++) {
         struct aside *a = &s->aside[i];
         struct kt_thread *t = a->thread;
+        if (!has_decided(t))
+            return false;
         if (!__atomic_load_n(&t->has_left, __ATOMIC_SEQ_CST)) {
             s->frames[s->n_frames++] = t->frames.lo;
             continue;
@@ -113,25 +147,61 @@ void snapshot_release_threads(struct snapshot *s) {
     }
 }
 
-static bool was_there(struct snapshot *s, int tid) {
-    for (int i = 0; i < s->n_threads; i++)
-        if (s->threads[i] == tid)
-            return true;
-    return false;
+/* The program's thread of that number, if the new version has created it. */
+static struct kt_thread *new_thread(const struct snapshot *s, int tid) {
+    if (was_there(s, tid))
+        return NULL;
+    for (struct kt_thread *t = driver_state->threads; t; t = t->next)
+        if (__atomic_load_n(&t->tid, __ATOMIC_SEQ_CST) == tid && !is_free(t))
+            return t;
+    return NULL;
 }
 
-/* No thread runs that was not there, helpers that search memory included: what it stands on would
- * be taken away. One that has done its work may still be there for a moment. */
+/* A thread that must not be there; 0: none. */
+static int stranger(struct snapshot *s) {
+    int n = snapshot_list_numbers(s, s->owner, "task", snapshot_spare_list(s), MOST_RANGES);
+    for (int i = 0; i < n; i++) {
+        int tid = snapshot_spare_list(s)[i];
+        if (!was_there(s, tid) && !new_thread(s, tid))
+            return tid;
+    }
+    return 0;
+}
+
+/* What it stands on would be taken away: helpers that search memory have done their work, and what
+ * is being created knows its number, a moment later. */
 bool snapshot_is_alone(struct snapshot *s, uint64_t patience_ns) {
     const struct timespec pause = {0, 1000000};
     for (uint64_t until = snapshot_now_ns() + patience_ns;; nanosleep(&pause, NULL)) {
-        int n = snapshot_list_numbers(s, s->owner, "task", snapshot_spare_list(s), MOST_RANGES),
-            i = 0;
-        while (i < n && was_there(s, snapshot_spare_list(s)[i]))
-            i++;
-        if (i == n)
+        if (!stranger(s))
             return true;
         if (snapshot_now_ns() >= until)
             return false;
     }
+}
+
+/* Tells those that are there to end, which may take them a moment. */
+static bool end_some(struct snapshot *s) {
+    int n = snapshot_list_numbers(s, s->owner, "task", snapshot_spare_list(s), MOST_RANGES);
+    bool all_gone = true;
+    for (int i = 0; i < n; i++) {
+        int tid = snapshot_spare_list(s)[i];
+        if (was_there(s, tid))
+            continue;
+        all_gone = false;
+        struct kt_thread *t = new_thread(s, tid);
+        if (t && __atomic_load_n(&t->state, __ATOMIC_SEQ_CST) == KT_THREAD_PARKED)
+            threads_order(t, KT_ORDER_ASIDE);
+        else if (t)
+            syscall(SYS_tgkill, s->owner, tid, driver_state->signal);
+    }
+    return all_gone;
+}
+
+bool snapshot_end_new_threads(struct snapshot *s) {
+    const struct timespec pause = {0, 200000};
+    for (uint64_t until = snapshot_now_ns() + PATIENCE_NS; !end_some(s); nanosleep(&pause, NULL))
+        if (snapshot_now_ns() >= until)
+            return false;
+    return true;
 }

@@ -5,9 +5,8 @@
  * returned or exited. The driver puts the process back to where the old version asked for the
  * snapshot, and the update is refused there like one that failed before the start. Without a
  * snapshot (--on-failure=abort, much memory, a filter of system calls, no memory for it, threads of
- * libraries), or if the new version has created threads or ended some, the old version's memory may
- * have been written to: the process reports and aborts rather than go on with state that nobody
- * vouches for.
+ * libraries), or if the new version has ended threads, the old version's memory may have been
+ * written to: the process reports and aborts rather than go on with state that nobody vouches for.
  */
 #define _GNU_SOURCE
 #include <signal.h>

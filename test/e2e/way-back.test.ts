@@ -1,6 +1,7 @@
 /** Updates that fail after the new version has started: the old one serves on, with all of its threads. */
 
 import { strict as assert } from 'node:assert';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import { buildFixtureVersion } from './fixture-run.js';
@@ -15,6 +16,8 @@ function built(): Promise<readonly string[]> {
   versions ??= Promise.all([1, 2, 3].map((v) => buildFixtureVersion(source, join(folder, `of ${v}`), v)));
   return versions;
 }
+
+const threadsOf = (pid: number): readonly string[] => readdirSync(`/proc/${pid}/task`);
 
 const started: Program[] = [];
 wayBack.after.each(() => {
@@ -49,6 +52,33 @@ for (const [failure, told] of failures)
       assert.equal(await program.ask('rounds'), all(1));
     }
     assert.equal(footprintOf(program.pid).descriptors, descriptors);
+    const good = await update(program.pid, v3, { doupd: ['--audit'] });
+    assert.equal(good.status, 0, good.output);
+    assert.equal(await program.ask('rounds'), all(3));
+  });
+
+for (const [failure, told] of [
+  ['main crash', /KT5204: .* SIGSEGV/],
+  ['main sleep', /KT5205/],
+  ['main _exit', /KT5201/],
+  ['2 crash', /KT5204: .* SIGSEGV/],
+  ['new crash', /KT5204: .* SIGSEGV/],
+  ['new exit', /KT5201/],
+] as const)
+  wayBack(`threads that a version in which "${failure}" happens has added are gone with it`, async () => {
+    const [v1 = '', v2 = '', v3 = ''] = await built();
+    const program = startProgram(v1, { environment: { FAILURE: failure, NEWCOMERS: '12' } });
+    started.push(program);
+    const all = (version: number): string => `version ${version}: all count, 0 wrong`;
+    assert.equal(await program.ask('rounds'), all(1));
+    const threads = threadsOf(program.pid);
+    for (let i = 0; i < 5; i++) {
+      const ran = await update(program.pid, v2, { doupd: ['--timeout', '0.5'] });
+      assert.equal(ran.status, 1, ran.output);
+      assert.match(ran.output, told);
+      assert.equal(await program.ask('rounds'), all(1));
+      assert.deepEqual(threadsOf(program.pid), threads);
+    }
     const good = await update(program.pid, v3, { doupd: ['--audit'] });
     assert.equal(good.status, 0, good.output);
     assert.equal(await program.ask('rounds'), all(3));
