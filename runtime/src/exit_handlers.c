@@ -22,6 +22,12 @@ HIDDEN int on_exit(void (*function)(int, void *), void *argument);
 HIDDEN int __cxa_atexit(void (*function)(void *), void *argument, void *dso);
 HIDDEN int pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
 
+KT_STAND_IN(atexit);
+KT_STAND_IN(at_quick_exit);
+KT_STAND_IN(on_exit);
+KT_STAND_IN(__cxa_atexit);
+KT_STAND_IN(pthread_atfork);
+
 /* Constructors come here before the driver has introduced itself. */
 static const struct kt_host *find_host(void) {
     if (kt_runtime.host)

@@ -20,6 +20,10 @@ STANDS_IN _Noreturn void _exit(int status);
 STANDS_IN _Noreturn void _Exit(int status);
 STANDS_IN _Noreturn void quick_exit(int status);
 
+KT_STAND_IN(_exit);
+KT_STAND_IN(_Exit);
+KT_STAND_IN(quick_exit);
+
 /* Those whose turn it would have been: libc's, or a library's that stands before it (sanitizers).
  */
 static struct {

@@ -158,6 +158,17 @@ static const struct kt_symbol *new_function(struct kt_symbols *old, struct kt_sy
     return kt_symbol_by_function_name(new_, kt_key_name(s->key));
 }
 
+static bool is_stand_in(void *context, const struct kt_symbol *s) {
+    (void)context;
+    return !strncmp(s->key, KT_STAND_IN_FILE "/", sizeof KT_STAND_IN_FILE);
+}
+
+/* What the old version's function stood in for, if that is what it did; 0 otherwise. */
+static uintptr_t libc_function(struct kt_symbols *old, uintptr_t address) {
+    const struct kt_symbol *s = kt_symbol_at(old, address, KT_SYMBOL_FUNCTION, is_stand_in, NULL);
+    return s ? (uintptr_t)dlsym(RTLD_DEFAULT, kt_key_name(s->key)) : 0;
+}
+
 static bool in_read_only(struct kt_version *v, uintptr_t address) {
     kt_find_read_only(v);
     for (uint32_t i = 0; i < v->n_read_only; i++)
@@ -200,8 +211,9 @@ enum kt_translation kt_translate(void *context, uintptr_t old, bool exact_functi
         return KT_UNTRANSLATABLE;
     if (old >= o->text.lo && old < o->text.hi) {
         const struct kt_symbol *f = new_function(old_symbols, new_symbols, old);
-        if (f) {
-            *new_address = f->address;
+        uintptr_t function = f ? f->address : libc_function(old_symbols, old);
+        if (function) {
+            *new_address = function;
             return KT_TRANSLATED;
         }
         /* A word that is no function's entry is a return address or chance. */

@@ -22,6 +22,11 @@ HIDDEN int seteuid(uid_t effective);
 HIDDEN int setreuid(uid_t real, uid_t effective);
 HIDDEN int setresuid(uid_t real, uid_t effective, uid_t saved);
 
+KT_STAND_IN(setuid);
+KT_STAND_IN(seteuid);
+KT_STAND_IN(setreuid);
+KT_STAND_IN(setresuid);
+
 static void *libc_function(const char *name) {
     void *found = dlsym(RTLD_DEFAULT, name);
     if (!found)

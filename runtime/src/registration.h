@@ -29,4 +29,23 @@ struct kt_registered_func {
     const char *key;
 };
 
+/*
+ * Registers a function of the runtime that stands in for one of libc's: pointers to it follow to
+ * the next version, also where that was stripped. If it has no such function, libc's own takes its
+ * place (lookup.c).
+ */
+#define KT_STAND_IN(name)                                                                          \
+    static const struct kt_registered_func kt_stand_in_##name KT_OF_FUNCTIONS = {                  \
+        (void *)name, KT_STAND_IN_FILE "/" #name}
+#define KT_STAND_IN_FILE "libkitsune"
+#define KT_OF_FUNCTIONS __attribute__((section("kitsune_funcs"), used, aligned(8))) KT_RETAIN
+#ifdef __has_attribute
+#if __has_attribute(retain)
+#define KT_RETAIN __attribute__((retain))
+#endif
+#endif
+#ifndef KT_RETAIN
+#define KT_RETAIN
+#endif
+
 #endif

@@ -28,6 +28,12 @@ HIDDEN int pthread_cond_clockwait(pthread_cond_t *condition, pthread_mutex_t *mu
 HIDDEN int pthread_sigmask(int how, const sigset_t *set, sigset_t *old);
 HIDDEN int sigprocmask(int how, const sigset_t *set, sigset_t *old);
 
+KT_STAND_IN(pthread_cond_wait);
+KT_STAND_IN(pthread_cond_timedwait);
+KT_STAND_IN(pthread_cond_clockwait);
+KT_STAND_IN(pthread_sigmask);
+KT_STAND_IN(sigprocmask);
+
 /* libc's own, behind the names above. */
 static struct {
     int (*wait)(pthread_cond_t *, pthread_mutex_t *);

@@ -29,6 +29,7 @@ enum { CALL_NS = 10000000 }; /* until it is looked whether an event was missed *
 __attribute__((visibility("hidden"))) int pthread_create(pthread_t *thread,
                                                          const pthread_attr_t *attributes,
                                                          void *(*start)(void *), void *argument);
+KT_STAND_IN(pthread_create);
 
 struct kt_thread *kt_this_thread(void) {
     static __thread struct kt_thread *self;
