@@ -172,16 +172,27 @@ function versionFlagsFirst(invocation: Invocation): string[] {
   ];
 }
 
-/** The library stands behind all inputs, so that it answers to what they need; the flags stand last, so that they hold. */
-function versionFlagsLast(invocation: Invocation, installation: Installation): string[] {
+const dropsSections = (invocation: Invocation): boolean =>
+  optionsOf(invocation)
+    .flatMap(linkerWords)
+    .findLast((word) => /^--?(?:no-)?gc-sections$/.test(word))
+    ?.includes('no-') === false;
+
+/** lld drops sections that only their __start_ symbols refer to, and of those with strings that it merges all but the first string. */
+function keptByLld(invocation: Invocation): string[] {
   const lld = optionsOf(invocation).some(
     (t) => t.spec?.effect === 'linker-choice' && (t.value ?? '').includes('lld'),
   );
+  if (!lld) return [];
+  return ['-Wl,-z,nostart-stop-gc', ...(dropsSections(invocation) ? ['-Wl,-O0'] : [])];
+}
+
+/** The library stands behind all inputs, so that it answers to what they need; the flags stand last, so that they hold. */
+function versionFlagsLast(invocation: Invocation, installation: Installation): string[] {
   return [
     '-Wl,-e,kt_entry',
     '-Wl,-z,defs',
-    // lld drops sections that only their __start_ symbols refer to.
-    ...(lld ? ['-Wl,-z,nostart-stop-gc'] : []),
+    ...keptByLld(invocation),
     '-Wl,--build-id',
     // The mark by which the runtime knows it: a shared object's symbols are all in its table.
     ...(isForPlugins(invocation) ? ['-Wl,-z,global'] : []),

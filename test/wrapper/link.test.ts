@@ -231,6 +231,28 @@ for (const linker of ['gold', 'lld']) {
   );
 }
 
+for (const linker of ['bfd', 'gold', 'lld']) {
+  linked(
+    `${linker} keeps all that is registered where it drops what nobody refers to`,
+    () => {
+      const directory = makeDirectory({
+        'main.c': 'int a;\nlong b;\nint main(void) { return a + (int)b; }\n',
+      });
+      const flags = ['-ffunction-sections', '-fdata-sections', `-fuse-ld=${linker}`];
+      const gc = ['-Wl,--no-gc-sections', '-Wl,-O2', '-Wl,--gc-sections'];
+      const built = call(kcc, [...flags, ...gc, 'main.c', '-o', 'prog'], directory);
+      assert.is(built.status, 0, built.stderr);
+      const digests = call('readelf', ['-p', 'kitsune_digests', 'prog'], directory).stdout;
+      assert.equal(
+        ['V a ', 'V b '].filter((line) => !digests.includes(line)),
+        [],
+      );
+      assert.is(call('./prog', [], directory).status, 0);
+    },
+    available(`ld.${linker}`) ? undefined : `${linker} is not installed`,
+  );
+}
+
 linked(
   'a program compiled and linked by clang runs',
   () => {
