@@ -188,8 +188,17 @@ static void add_read_only(struct kt_version *v, const struct kt_elf_section *s) 
         v->read_only[v->n_read_only++] = (struct kt_extent){lo, lo + s->size};
 }
 
-/* Without the file: what lies between code and unwind tables in the last segment that can only be
- * read. */
+/* In a segment that can be executed: GNU linkers put read-only data behind the code, lld before it.
+ */
+static struct kt_extent beside_code(const struct kt_version *v, uintptr_t lo, uintptr_t unwind) {
+    for (const ElfW(Dyn) *d = v->map->l_ld; d && d->d_tag != DT_NULL; d++)
+        if (d->d_tag == DT_FINI && v->map->l_addr + d->d_un.d_ptr < unwind)
+            lo = v->map->l_addr + d->d_un.d_ptr;
+    return (struct kt_extent){lo, unwind};
+}
+
+/* Without the file: what lies before the unwind tables in their segment; without those, the last
+ * segment that can only be read. */
 static int guess_read_only(struct dl_phdr_info *info, size_t size, void *context) {
     (void)size;
     struct search *s = context;
@@ -197,23 +206,27 @@ static int guess_read_only(struct dl_phdr_info *info, size_t size, void *context
     if (info->dlpi_addr != s->base)
         return 0;
     struct kt_extent found = {0, 0};
-    uintptr_t unwind = UINTPTR_MAX;
+    uintptr_t unwind = 0;
+    for (int i = 0; i < info->dlpi_phnum; i++)
+        if (info->dlpi_phdr[i].p_type == PT_GNU_EH_FRAME)
+            unwind = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *p = &info->dlpi_phdr[i];
-        uintptr_t lo = info->dlpi_addr + p->p_vaddr;
-        if (p->p_type == PT_LOAD && p->p_flags == PF_R && p->p_vaddr)
-            found = (struct kt_extent){lo, lo + p->p_memsz};
-        else if (p->p_type == PT_GNU_EH_FRAME)
-            unwind = lo;
+        uintptr_t lo = info->dlpi_addr + p->p_vaddr, hi = lo + p->p_memsz;
+        bool has_tables = unwind >= lo && unwind < hi;
+        if (p->p_type != PT_LOAD || (unwind && !has_tables))
+            continue;
+        if (has_tables && (p->p_flags & PF_X))
+            found = beside_code(v, lo, unwind);
+        else if (p->p_flags == PF_R && (has_tables || p->p_vaddr))
+            found = (struct kt_extent){lo, has_tables ? unwind : hi};
     }
-    if (unwind > found.lo && unwind < found.hi)
-        found.hi = unwind;
     if (found.hi)
         v->read_only[v->n_read_only++] = found;
     return 1;
 }
 
-void kt_find_read_only(struct kt_version *version) {
+static void find_read_only(struct kt_version *version) {
     struct kt_failure ignored = {0};
     struct kt_elf elf;
     char build_id[KT_BUILD_ID_TEXT] = "";
@@ -236,6 +249,23 @@ void kt_find_read_only(struct kt_version *version) {
         struct search s = {.base = version->map->l_addr, .version = version};
         dl_iterate_phdr(guess_read_only, &s);
     }
+    /* An empty one: it is known that there is none. */
+    if (!version->n_read_only)
+        version->read_only[version->n_read_only++] = (struct kt_extent){0, 0};
+}
+
+bool kt_in_read_only(struct kt_version *version, uintptr_t address) {
+    find_read_only(version);
+    for (uint32_t i = 0; i < version->n_read_only; i++)
+        if (address >= version->read_only[i].lo && address < version->read_only[i].hi)
+            return true;
+    return false;
+}
+
+/* Some linkers put read-only data into the segment of the code. */
+bool kt_in_code(struct kt_version *version, uintptr_t address) {
+    return address >= version->text.lo && address < version->text.hi &&
+           !kt_in_read_only(version, address);
 }
 
 /*

@@ -169,16 +169,9 @@ static uintptr_t libc_function(struct kt_symbols *old, uintptr_t address) {
     return s ? (uintptr_t)dlsym(RTLD_DEFAULT, kt_key_name(s->key)) : 0;
 }
 
-static bool in_read_only(struct kt_version *v, uintptr_t address) {
-    kt_find_read_only(v);
-    for (uint32_t i = 0; i < v->n_read_only; i++)
-        if (address >= v->read_only[i].lo && address < v->read_only[i].hi)
-            return true;
-    return false;
-}
-
 static bool is_const(struct kt_version *v, const struct kt_symbol *s) {
-    return s->registered ? (s->registered->flags & KT_VAR_CONST) != 0 : in_read_only(v, s->address);
+    return s->registered ? (s->registered->flags & KT_VAR_CONST) != 0
+                         : kt_in_read_only(v, s->address);
 }
 
 static enum kt_translation translate_variable(struct kt_version *old,
@@ -189,11 +182,11 @@ static enum kt_translation translate_variable(struct kt_version *old,
     const struct kt_symbol *n =
         kt_symbol_by_key(new_symbols, kt_renamed(s->key), KT_SYMBOL_VARIABLE);
     if (!n || !n->address)
-        return in_read_only(old, address) ? KT_KEEP_MAPPED : KT_UNTRANSLATABLE;
+        return kt_in_read_only(old, address) ? KT_KEEP_MAPPED : KT_UNTRANSLATABLE;
     /* Data that never changes is the same place only if it is as large: otherwise its elements may
      * be others. */
     if (is_const(old, s) && offset && n->size != s->size)
-        return in_read_only(old, address) ? KT_KEEP_MAPPED : KT_UNTRANSLATABLE;
+        return kt_in_read_only(old, address) ? KT_KEEP_MAPPED : KT_UNTRANSLATABLE;
     if (offset > n->size)
         return KT_UNTRANSLATABLE;
     *new_address = n->address + offset;
@@ -209,7 +202,7 @@ enum kt_translation kt_translate(void *context, uintptr_t old, bool exact_functi
     struct kt_symbols *old_symbols = kt_symbols(o), *new_symbols = kt_symbols(n);
     if (!old_symbols || !new_symbols)
         return KT_UNTRANSLATABLE;
-    if (old >= o->text.lo && old < o->text.hi) {
+    if (kt_in_code(o, old)) {
         const struct kt_symbol *f = new_function(old_symbols, new_symbols, old);
         uintptr_t function = f ? f->address : libc_function(old_symbols, old);
         if (function) {
@@ -223,7 +216,7 @@ enum kt_translation kt_translate(void *context, uintptr_t old, bool exact_functi
     }
     if (exact_function)
         return KT_UNTRANSLATABLE;
-    bool constant = in_read_only(o, old);
+    bool constant = kt_in_read_only(o, old);
     const struct kt_symbol *s = kt_symbol_around(old_symbols, old, constant);
     if (s)
         return translate_variable(o, new_symbols, s, old, new_address);

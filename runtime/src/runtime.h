@@ -158,8 +158,10 @@ struct dl_phdr_info;
 struct kt_extent kt_loaded_extent(const struct dl_phdr_info *info);
 /* Fills map, image and build_id of a version from its handle. */
 int kt_describe_image(struct kt_version *version);
-/* Fills read_only, from the file if it still is the one that was loaded. */
-void kt_find_read_only(struct kt_version *version);
+/* Whether the address lies in .rodata, as the file says if it still is the one that was loaded; in
+ * what can be executed. Both for the thread that updates only. */
+bool kt_in_read_only(struct kt_version *version, uintptr_t address);
+bool kt_in_code(struct kt_version *version, uintptr_t address);
 /* Keeps dlclose() and exit from running the image's destructors and exit handlers. */
 void kt_disarm_finalizers(struct kt_version *version);
 

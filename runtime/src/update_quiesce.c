@@ -150,7 +150,6 @@ static bool is_known(long tid) {
 
 /* Whether a thread's stack, from its stack pointer up, holds no address of the program's code. */
 static bool is_outside_program(long tid, const struct kt_maps *maps) {
-    const struct kt_extent text = kt_runtime.self->text;
     uintptr_t sp;
     struct timespec pause = {0, 1000000};
     for (int attempt = 0; attempt < 20; attempt++) {
@@ -162,8 +161,7 @@ static bool is_outside_program(long tid, const struct kt_maps *maps) {
                 return false;
             for (const uintptr_t *w = (const uintptr_t *)(sp & ~(uintptr_t)7);
                  (uintptr_t)w + sizeof *w <= m->hi; w++)
-                if (*(const volatile uintptr_t *)w >= text.lo &&
-                    *(const volatile uintptr_t *)w < text.hi)
+                if (kt_in_code(kt_runtime.self, *(const volatile uintptr_t *)w))
                     return false;
             return true;
         }

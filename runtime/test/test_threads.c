@@ -34,6 +34,10 @@ static struct kt_handover handover;
 void *state_allocate(size_t size) {
     return calloc(1, size);
 }
+bool kt_in_code(struct kt_version *v, uintptr_t address) {
+    return address >= v->text.lo && address < v->text.hi;
+}
+
 void kt_refresh_attention(void) {
 }
 bool kt_request_pending(void) {

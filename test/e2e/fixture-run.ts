@@ -1,7 +1,7 @@
 /** Runs one fixture: builds its versions, then takes its steps one by one. */
 
 import { strict as assert } from 'node:assert';
-import { cpSync, existsSync, readdirSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Fixture, Step } from '../../fixtures/fixture.js';
 import {
@@ -31,6 +31,8 @@ interface Run {
   readonly fixture: Fixture;
   readonly program: Program;
   running: number;
+  /** The running version's file is removed before each update. */
+  readonly fileless: boolean;
   /** Transformer libraries that exist: "1-2". */
   readonly generated: Set<string>;
 }
@@ -88,6 +90,7 @@ async function takeUpdate(run: Run, step: Extract<Step, { update: number }>): Pr
   const pair = `${run.running}-${step.update}`;
   if (step.transformers !== 'as they are' && !run.generated.has(pair))
     await generate(run, { generate: step.update });
+  if (run.fileless) rmSync(executable(run.folder, run.running), { force: true });
   const ran = await update(run.program.pid, executable(run.folder, step.update), {
     doupd: step.options ?? [],
   });
@@ -127,8 +130,8 @@ function describe(step: Step): string {
   return 'signal' in step ? `sending ${step.signal}` : 'ending the program';
 }
 
-/** Runs the fixture in that folder; throws when anything comes out otherwise than it says. */
-export async function runFixture(name: string, fixture: Fixture): Promise<void> {
+/** Runs the fixture in that folder; throws when anything comes out otherwise than it says. `fileless`: the running version's file is removed before each update. */
+export async function runFixture(name: string, fixture: Fixture, fileless = false): Promise<void> {
   const folder = temporaryFolder(name);
   for (let version = 1; version <= (fixture.build?.versions ?? 2); version++)
     await buildFixtureVersion(name, folder, version, fixture.build?.flags);
@@ -136,7 +139,7 @@ export async function runFixture(name: string, fixture: Fixture): Promise<void> 
     args: fixture.arguments ?? [],
     environment: { KITSUNE_LOG_DIR: newFolder(join(folder, 'log')) },
   });
-  const run: Run = { name, folder, fixture, program, running: 1, generated: new Set() };
+  const run: Run = { name, folder, fixture, program, running: 1, fileless, generated: new Set() };
   try {
     for (const [index, step] of fixture.steps.entries()) {
       try {

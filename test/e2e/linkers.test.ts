@@ -1,0 +1,44 @@
+/** Fixtures that are about addresses, in programs of other linkers and layouts than the usual one. */
+
+import { strict as assert } from 'node:assert';
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { suite } from 'uvu';
+import type { Fixture } from '../../fixtures/fixture.js';
+import { testUnless } from '../skip.js';
+import { fixturesFolder, runFixture } from './fixture-run.js';
+
+const linkers = suite('linkers and layouts');
+
+/** Their linker, and its words. */
+const layouts: readonly (readonly [linker: string, flags: readonly string[]])[] = [
+  ['bfd', ['-s']],
+  // As GNU ld did it up to 2.30, and does it where it was configured so: code and constants in one segment.
+  ['bfd', ['-Wl,-z,noseparate-code']],
+  ['bfd', ['-Wl,-z,noseparate-code', '-s']],
+  ['gold', ['-s']],
+  ['lld', ['-ffunction-sections', '-fdata-sections', '-Wl,--gc-sections']],
+  ['lld', ['-Wl,--no-rosegment', '-s']],
+];
+
+const names = ['function-pointers', 'string-literals', 'threads-set', 'variable-becomes-field'];
+
+for (const [linker, flags] of layouts) {
+  const missing = spawnSync(`ld.${linker}`, ['--version'], { stdio: 'ignore' }).error
+    ? `ld.${linker} is not installed`
+    : undefined;
+  const runs = [...names.map((name) => [name, false] as const), ['string-literals', true] as const];
+  for (const [name, fileless] of runs) {
+    const how = fileless ? ', without its file' : '';
+    testUnless(linkers, missing, `${name} with ${linker} ${flags.join(' ')}${how}`, async () => {
+      const loaded: unknown = await import(pathToFileURL(join(fixturesFolder, name, 'case.ts')).href);
+      const { fixture } = loaded as { fixture: Fixture };
+      assert.ok(fixture.steps.length > 1);
+      const words = [...(fixture.build?.flags ?? []), `-fuse-ld=${linker}`, ...flags];
+      await runFixture(name, { ...fixture, build: { ...fixture.build, flags: words } }, fileless);
+    });
+  }
+}
+
+linkers.run();
