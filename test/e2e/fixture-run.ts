@@ -1,7 +1,7 @@
 /** Runs one fixture: builds its versions, then takes its steps one by one. */
 
 import { strict as assert } from 'node:assert';
-import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Fixture, Step } from '../../fixtures/fixture.js';
 import {
@@ -31,7 +31,7 @@ interface Run {
   readonly fixture: Fixture;
   readonly program: Program;
   running: number;
-  /** The running version's file is removed before each update. */
+  /** The running version's file is not there during updates. */
   readonly fileless: boolean;
   /** Transformer libraries that exist: "1-2". */
   readonly generated: Set<string>;
@@ -90,10 +90,13 @@ async function takeUpdate(run: Run, step: Extract<Step, { update: number }>): Pr
   const pair = `${run.running}-${step.update}`;
   if (step.transformers !== 'as they are' && !run.generated.has(pair))
     await generate(run, { generate: step.update });
-  if (run.fileless) rmSync(executable(run.folder, run.running), { force: true });
+  const file = executable(run.folder, run.running);
+  const away = `${file}.away`;
+  if (run.fileless) renameSync(file, away);
   const ran = await update(run.program.pid, executable(run.folder, step.update), {
     doupd: step.options ?? [],
   });
+  if (run.fileless) renameSync(away, file);
   assert.equal(
     ran.status,
     step.status ?? 0,
@@ -130,7 +133,7 @@ function describe(step: Step): string {
   return 'signal' in step ? `sending ${step.signal}` : 'ending the program';
 }
 
-/** Runs the fixture in that folder; throws when anything comes out otherwise than it says. `fileless`: the running version's file is removed before each update. */
+/** Runs the fixture in that folder; throws when anything comes out otherwise than it says. `fileless`: the running version's file is not there during updates. */
 export async function runFixture(name: string, fixture: Fixture, fileless = false): Promise<void> {
   const folder = temporaryFolder(name);
   for (let version = 1; version <= (fixture.build?.versions ?? 2); version++)
