@@ -109,8 +109,11 @@ function unloadTypes(sections: readonly Section[]): Patch[] {
 
 const STV_MASK = 3;
 
-/** The driver looks for main by name: -fvisibility=hidden must not hide it. */
-async function exposeMain(sections: readonly Section[], read: ReadPart): Promise<Patch[]> {
+/** What is looked for by name, which -fvisibility=hidden must not hide: main, and transformers written by hand. */
+const soughtName = /^(?:main$|_kitsune_)/;
+const mostCharacters = 16;
+
+async function exposeSought(sections: readonly Section[], read: ReadPart): Promise<Patch[]> {
   const table = sections.find((s) => s.name === '.symtab');
   const strings = sections.find((s) => s.name === '.strtab');
   if (!table || !strings || Math.max(table.size, strings.size) > mostBytes) return [];
@@ -118,13 +121,13 @@ async function exposeMain(sections: readonly Section[], read: ReadPart): Promise
     read(table.offset, table.size),
     read(strings.offset, strings.size),
   ]);
-  const name = Buffer.from('main\0');
   const patches: Patch[] = [];
   for (let at = 0; at + 24 <= symbols.length; at += 24) {
     const other = symbols[at + 5]!;
     if ((other & STV_MASK) === 0) continue;
     const start = symbols.readUInt32LE(at);
-    if (names.subarray(start, start + name.length).equals(name)) {
+    const [name = ''] = names.toString('latin1', start, start + mostCharacters).split('\0', 1);
+    if (soughtName.test(name)) {
       patches.push({ offset: table.offset + at + 5, bytes: Buffer.from([other & ~STV_MASK]) });
     }
   }
@@ -145,13 +148,13 @@ async function correct(
 }
 
 /**
- * Makes of a freshly compiled object what versions are linked from, in place: its type summary is not loaded at run time, its main can be
- * found by name. Files that are not ELF are left alone.
+ * Makes of a freshly compiled object what versions are linked from, in place: its type summary is not loaded at run time, what the driver
+ * and the runtime look for can be found by name. Files that are not ELF are left alone.
  */
 export function finishObjectFile(path: string, caller: Caller): Promise<void> {
   return correct(path, caller, mostObjects, async (sections, read) => [
     ...unloadTypes(sections),
-    ...(await exposeMain(sections, read)),
+    ...(await exposeSought(sections, read)),
   ]);
 }
 

@@ -1,4 +1,4 @@
-/** Fixtures that are about addresses, in programs of other linkers and layouts than the usual one. */
+/** Fixtures that are about addresses and names, in programs of other linkers and layouts than the usual one. */
 
 import { strict as assert } from 'node:assert';
 import { spawnSync } from 'node:child_process';
@@ -14,6 +14,7 @@ const linkers = suite('linkers and layouts');
 /** Their linker, and its words. */
 const layouts: readonly (readonly [linker: string, flags: readonly string[]])[] = [
   ['bfd', ['-s']],
+  ['bfd', ['-fvisibility=hidden']],
   // As GNU ld did it up to 2.30, and does it where it was configured so: code and constants in one segment.
   ['bfd', ['-Wl,-z,noseparate-code']],
   ['bfd', ['-Wl,-z,noseparate-code', '-s']],
@@ -22,7 +23,13 @@ const layouts: readonly (readonly [linker: string, flags: readonly string[]])[] 
   ['lld', ['-Wl,--no-rosegment', '-s']],
 ];
 
-const names = ['function-pointers', 'string-literals', 'threads-set', 'variable-becomes-field'];
+const names = [
+  'function-pointers',
+  'hand-written-transformers',
+  'string-literals',
+  'threads-set',
+  'variable-becomes-field',
+];
 
 for (const [linker, flags] of layouts) {
   const missing = spawnSync(`ld.${linker}`, ['--version'], { stdio: 'ignore' }).error
