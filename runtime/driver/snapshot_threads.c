@@ -157,15 +157,15 @@ static struct kt_thread *new_thread(const struct snapshot *s, int tid) {
     return NULL;
 }
 
-/* A thread that must not be there; 0: none. */
-static int stranger(struct snapshot *s) {
+/* Whether there is a thread that must not be there. */
+static bool has_stranger(struct snapshot *s) {
     int n = snapshot_list_numbers(s, s->owner, "task", snapshot_spare_list(s), MOST_RANGES);
     for (int i = 0; i < n; i++) {
         int tid = snapshot_spare_list(s)[i];
         if (!was_there(s, tid) && !new_thread(s, tid))
-            return tid;
+            return true;
     }
-    return 0;
+    return false;
 }
 
 /* What it stands on would be taken away: helpers that search memory have done their work, and what
@@ -173,7 +173,7 @@ static int stranger(struct snapshot *s) {
 bool snapshot_is_alone(struct snapshot *s, uint64_t patience_ns) {
     const struct timespec pause = {0, 1000000};
     for (uint64_t until = snapshot_now_ns() + patience_ns;; nanosleep(&pause, NULL)) {
-        if (!stranger(s))
+        if (!has_stranger(s))
             return true;
         if (snapshot_now_ns() >= until)
             return false;
