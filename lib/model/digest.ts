@@ -8,6 +8,10 @@ import { createHash } from 'node:crypto';
 import { keptBy } from '../support/kept.js';
 import type { Annotation, DigestLine, Member, Type, TypeId, Variable } from './model.js';
 
+/** Whether the next version can take its value over: not what is registered for look-up only (constants), nor noted locals. */
+export const holdsState = ({ constant, scope }: Variable): boolean =>
+  !constant && scope !== 'local' && scope !== 'formal';
+
 /** Types, and what of their source the digests cover. */
 export interface DigestedTypes {
   readonly types: readonly Type[];
@@ -182,7 +186,7 @@ function digester(
   });
   const ofVariables = (variables: readonly Variable[]): DigestLine[] =>
     variables.flatMap((v) => {
-      if (v.constant || v.scope === 'local' || v.scope === 'formal') return [];
+      if (!holdsState(v)) return [];
       const refs = new Set<string>();
       const text = `${annotationText(v.annotations, refs)}${use(v.type, refs)}`;
       return [line('V', v.key, text, refs)];

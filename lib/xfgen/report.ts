@@ -1,6 +1,7 @@
 /** What an update will do, for people: one row for each variable and each type that changes. */
 
-import type { Origin, Variable } from '../model/model.js';
+import { holdsState } from '../model/digest.js';
+import type { Origin } from '../model/model.js';
 import { rootNeeds } from './generate.js';
 import { declarationOf } from './places.js';
 import type { Plan } from './plan.js';
@@ -99,7 +100,7 @@ function rootRow(plan: Plan, root: Root, problems: ReadonlySet<Problem>): Report
     return row('by rule', [...whole, ...(relation.parts?.rules ?? [])].join(', '));
   }
   if (root.renamed) return row('by rule', renamed);
-  if (!variable.automatic && migrates(variable))
+  if (!variable.automatic && holdsState(variable))
     return row('by hand', 'only where the program says so (MIGRATE_GLOBAL)');
   if (needsVisit(relation))
     return row(
@@ -110,10 +111,6 @@ function rootRow(plan: Plan, root: Root, problems: ReadonlySet<Problem>): Report
     );
   return rootNeeds(plan, root) ? row('automatic', 'copied') : row('unchanged', '');
 }
-
-/** Whether it has a value for `kitsune_do_automigrate` to take over, if that is to. */
-const migrates = ({ constant, scope }: Variable): boolean =>
-  !constant && scope !== 'local' && scope !== 'formal';
 
 function describe(plan: Plan, r: Relation): string {
   if (r.kind === 'leave' || r.kind === 'missing' || r.old === undefined) return '';

@@ -83,10 +83,6 @@ bool snapshot_note_parked(struct snapshot *s) {
     return true;
 }
 
-static bool is_free(const struct kt_thread *t) {
-    return __atomic_load_n(&t->state, __ATOMIC_SEQ_CST) == KT_THREAD_FREE;
-}
-
 static bool is_gone(const struct kt_thread *t) {
     uint32_t state = __atomic_load_n(&t->state, __ATOMIC_SEQ_CST);
     return state != KT_THREAD_RUNNING && state != KT_THREAD_PARKED;
@@ -147,24 +143,30 @@ void snapshot_release_threads(struct snapshot *s) {
     }
 }
 
-/* The program's thread of that number, if the new version has created it. */
-static struct kt_thread *new_thread(const struct snapshot *s, int tid) {
-    if (was_there(s, tid))
-        return NULL;
+/* The numbers of threads that were not there, in the spare list; how many. */
+static int list_new(struct snapshot *s) {
+    int *list = snapshot_spare_list(s), n_new = 0;
+    int n = snapshot_list_numbers(s, s->owner, "task", list, MOST_RANGES);
+    for (int i = 0; i < n; i++)
+        if (!was_there(s, list[i]))
+            list[n_new++] = list[i];
+    return n_new;
+}
+
+/* The program's thread of that number, or NULL. */
+static struct kt_thread *thread_of(int tid) {
     for (struct kt_thread *t = driver_state->threads; t; t = t->next)
-        if (__atomic_load_n(&t->tid, __ATOMIC_SEQ_CST) == tid && !is_free(t))
+        if (__atomic_load_n(&t->tid, __ATOMIC_SEQ_CST) == tid &&
+            __atomic_load_n(&t->state, __ATOMIC_SEQ_CST) != KT_THREAD_FREE)
             return t;
     return NULL;
 }
 
-/* Whether there is a thread that must not be there. */
 static bool has_stranger(struct snapshot *s) {
-    int n = snapshot_list_numbers(s, s->owner, "task", snapshot_spare_list(s), MOST_RANGES);
-    for (int i = 0; i < n; i++) {
-        int tid = snapshot_spare_list(s)[i];
-        if (!was_there(s, tid) && !new_thread(s, tid))
+    int n = list_new(s);
+    for (int i = 0; i < n; i++)
+        if (!thread_of(snapshot_spare_list(s)[i]))
             return true;
-    }
     return false;
 }
 
@@ -180,27 +182,23 @@ bool snapshot_is_alone(struct snapshot *s, uint64_t patience_ns) {
     }
 }
 
-/* Tells those that are there to end, which may take them a moment. */
-static bool end_some(struct snapshot *s) {
-    int n = snapshot_list_numbers(s, s->owner, "task", snapshot_spare_list(s), MOST_RANGES);
-    bool all_gone = true;
+/* Tells those that are there to end, which may take them a moment; how many there were. */
+static int end_some(struct snapshot *s) {
+    int n = list_new(s);
     for (int i = 0; i < n; i++) {
         int tid = snapshot_spare_list(s)[i];
-        if (was_there(s, tid))
-            continue;
-        all_gone = false;
-        struct kt_thread *t = new_thread(s, tid);
+        struct kt_thread *t = thread_of(tid);
         if (t && __atomic_load_n(&t->state, __ATOMIC_SEQ_CST) == KT_THREAD_PARKED)
             threads_order(t, KT_ORDER_ASIDE);
         else if (t)
             syscall(SYS_tgkill, s->owner, tid, driver_state->signal);
     }
-    return all_gone;
+    return n;
 }
 
 bool snapshot_end_new_threads(struct snapshot *s) {
     const struct timespec pause = {0, 200000};
-    for (uint64_t until = snapshot_now_ns() + PATIENCE_NS; !end_some(s); nanosleep(&pause, NULL))
+    for (uint64_t until = snapshot_now_ns() + PATIENCE_NS; end_some(s) > 0; nanosleep(&pause, NULL))
         if (snapshot_now_ns() >= until)
             return false;
     return true;

@@ -160,11 +160,11 @@ static const struct kt_symbol *new_function(struct kt_symbols *old, struct kt_sy
 
 static bool is_stand_in(void *context, const struct kt_symbol *s) {
     (void)context;
-    return !strncmp(s->key, KT_STAND_IN_FILE "/", sizeof KT_STAND_IN_FILE);
+    return !strncmp(s->key, KT_STAND_IN_PREFIX, sizeof KT_STAND_IN_PREFIX - 1);
 }
 
 /* What the old version's function stood in for, if that is what it did; 0 otherwise. */
-static uintptr_t libc_function(struct kt_symbols *old, uintptr_t address) {
+static uintptr_t stood_in_for(struct kt_symbols *old, uintptr_t address) {
     const struct kt_symbol *s = kt_symbol_at(old, address, KT_SYMBOL_FUNCTION, is_stand_in, NULL);
     return s ? (uintptr_t)dlsym(RTLD_DEFAULT, kt_key_name(s->key)) : 0;
 }
@@ -204,7 +204,7 @@ enum kt_translation kt_translate(void *context, uintptr_t old, bool exact_functi
         return KT_UNTRANSLATABLE;
     if (kt_in_code(o, old)) {
         const struct kt_symbol *f = new_function(old_symbols, new_symbols, old);
-        uintptr_t function = f ? f->address : libc_function(old_symbols, old);
+        uintptr_t function = f ? f->address : stood_in_for(old_symbols, old);
         if (function) {
             *new_address = function;
             return KT_TRANSLATED;

@@ -36,8 +36,8 @@ struct kt_registered_func {
  */
 #define KT_STAND_IN(name)                                                                          \
     static const struct kt_registered_func kt_stand_in_##name KT_OF_FUNCTIONS = {                  \
-        (void *)name, KT_STAND_IN_FILE "/" #name}
-#define KT_STAND_IN_FILE "libkitsune"
+        (void *)name, KT_STAND_IN_PREFIX #name}
+#define KT_STAND_IN_PREFIX "libkitsune/"
 #define KT_OF_FUNCTIONS __attribute__((section("kitsune_funcs"), used, aligned(8))) KT_RETAIN
 #ifdef __has_attribute
 #if __has_attribute(retain)

@@ -3,6 +3,7 @@
 import { strict as assert } from 'node:assert';
 import { cpSync, existsSync, readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import type { Fixture, Step } from '../../fixtures/fixture.js';
 import {
   mustRun,
@@ -23,6 +24,12 @@ export function listFixtures(): string[] {
   return readdirSync(fixturesFolder)
     .filter((name) => existsSync(join(fixturesFolder, name, 'case.ts')))
     .sort();
+}
+
+/** What the case.ts of that folder says. */
+export async function loadFixture(name: string): Promise<Fixture> {
+  const loaded: unknown = await import(pathToFileURL(join(fixturesFolder, name, 'case.ts')).href);
+  return (loaded as { fixture: Fixture }).fixture;
 }
 
 interface Run {

@@ -1,11 +1,8 @@
 /** Every folder of fixtures/ that has a case.ts: the program is built, run, updated, and says what the case says. KITSUNE_FIXTURE=NAME runs one. */
 
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { suite } from 'uvu';
-import type { Fixture } from '../../fixtures/fixture.js';
-import { fixturesFolder, listFixtures, runFixture } from './fixture-run.js';
+import { listFixtures, loadFixture, runFixture } from './fixture-run.js';
 import { limiter } from './harness.js';
 
 const fixtures = suite('fixtures');
@@ -15,8 +12,7 @@ const only = process.env.KITSUNE_FIXTURE?.split(',');
 const limited = limiter(availableParallelism());
 for (const name of listFixtures()) {
   if (only !== undefined && !only.includes(name)) continue;
-  const loaded: unknown = await import(pathToFileURL(join(fixturesFolder, name, 'case.ts')).href);
-  const { fixture } = loaded as { fixture: Fixture };
+  const fixture = await loadFixture(name);
   const outcome = limited(() => runFixture(name, fixture)).then(
     () => undefined,
     (error: unknown) => error,

@@ -1,13 +1,10 @@
 /** Fixtures that are about addresses and names, in programs of other linkers and layouts than the usual one. */
 
 import { strict as assert } from 'node:assert';
-import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { suite } from 'uvu';
-import type { Fixture } from '../../fixtures/fixture.js';
 import { testUnless } from '../skip.js';
-import { fixturesFolder, runFixture } from './fixture-run.js';
+import { available } from '../wrapper/kcc.js';
+import { loadFixture, runFixture } from './fixture-run.js';
 
 const linkers = suite('linkers and layouts');
 
@@ -32,15 +29,12 @@ const names = [
 ];
 
 for (const [linker, flags] of layouts) {
-  const missing = spawnSync(`ld.${linker}`, ['--version'], { stdio: 'ignore' }).error
-    ? `ld.${linker} is not installed`
-    : undefined;
+  const missing = available(`ld.${linker}`) ? undefined : `ld.${linker} is not installed`;
   const runs = [...names.map((name) => [name, false] as const), ['string-literals', true] as const];
   for (const [name, fileless] of runs) {
     const how = fileless ? ', without its file' : '';
     testUnless(linkers, missing, `${name} with ${linker} ${flags.join(' ')}${how}`, async () => {
-      const loaded: unknown = await import(pathToFileURL(join(fixturesFolder, name, 'case.ts')).href);
-      const { fixture } = loaded as { fixture: Fixture };
+      const fixture = await loadFixture(name);
       assert.ok(fixture.steps.length > 1);
       const words = [...(fixture.build?.flags ?? []), `-fuse-ld=${linker}`, ...flags];
       await runFixture(name, { ...fixture, build: { ...fixture.build, flags: words } }, fileless);

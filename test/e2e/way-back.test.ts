@@ -37,52 +37,51 @@ const failures: readonly (readonly [string, RegExp])[] = [
   ['0 _exit', /KT5201/],
 ];
 
-for (const [failure, told] of failures)
-  wayBack(`a version in which "${failure}" happens leaves all threads where they were`, async () => {
-    const [v1 = '', v2 = '', v3 = ''] = await built();
-    const program = startProgram(v1, { environment: { FAILURE: failure } });
-    started.push(program);
-    const all = (version: number): string => `version ${version}: all count, 0 wrong`;
-    assert.equal(await program.ask('rounds'), all(1));
-    const { descriptors } = footprintOf(program.pid);
-    for (let i = 0; i < 3; i++) {
-      const ran = await update(program.pid, v2, { doupd: ['--timeout', '0.5'] });
-      assert.equal(ran.status, 1, ran.output);
-      assert.match(ran.output, told);
-      assert.equal(await program.ask('rounds'), all(1));
-    }
-    assert.equal(footprintOf(program.pid).descriptors, descriptors);
-    const good = await update(program.pid, v3, { doupd: ['--audit'] });
-    assert.equal(good.status, 0, good.output);
-    assert.equal(await program.ask('rounds'), all(3));
-  });
-
-for (const [failure, told] of [
+/** The same, of a version that adds threads. */
+const failuresWithNewcomers: readonly (readonly [string, RegExp])[] = [
   ['main crash', /KT5204: .* SIGSEGV/],
   ['main sleep', /KT5205/],
   ['main _exit', /KT5201/],
   ['2 crash', /KT5204: .* SIGSEGV/],
   ['new crash', /KT5204: .* SIGSEGV/],
   ['new exit', /KT5201/],
-] as const)
-  wayBack(`threads that a version in which "${failure}" happens has added are gone with it`, async () => {
-    const [v1 = '', v2 = '', v3 = ''] = await built();
-    const program = startProgram(v1, { environment: { FAILURE: failure, NEWCOMERS: '12' } });
-    started.push(program);
-    const all = (version: number): string => `version ${version}: all count, 0 wrong`;
+];
+
+/** Updates that fail so, `times` one after the other, and one that does not. */
+async function failAndServeOn(
+  environment: Readonly<Record<string, string>>,
+  told: RegExp,
+  times: number,
+): Promise<void> {
+  const [v1 = '', v2 = '', v3 = ''] = await built();
+  const program = startProgram(v1, { environment });
+  started.push(program);
+  const all = (version: number): string => `version ${version}: all count, 0 wrong`;
+  assert.equal(await program.ask('rounds'), all(1));
+  const threads = threadsOf(program.pid);
+  const { descriptors } = footprintOf(program.pid);
+  for (let i = 0; i < times; i++) {
+    const ran = await update(program.pid, v2, { doupd: ['--timeout', '0.5'] });
+    assert.equal(ran.status, 1, ran.output);
+    assert.match(ran.output, told);
     assert.equal(await program.ask('rounds'), all(1));
-    const threads = threadsOf(program.pid);
-    for (let i = 0; i < 5; i++) {
-      const ran = await update(program.pid, v2, { doupd: ['--timeout', '0.5'] });
-      assert.equal(ran.status, 1, ran.output);
-      assert.match(ran.output, told);
-      assert.equal(await program.ask('rounds'), all(1));
-      assert.deepEqual(threadsOf(program.pid), threads);
-    }
-    const good = await update(program.pid, v3, { doupd: ['--audit'] });
-    assert.equal(good.status, 0, good.output);
-    assert.equal(await program.ask('rounds'), all(3));
-  });
+    assert.deepEqual(threadsOf(program.pid), threads);
+  }
+  assert.equal(footprintOf(program.pid).descriptors, descriptors);
+  const good = await update(program.pid, v3, { doupd: ['--audit'] });
+  assert.equal(good.status, 0, good.output);
+  assert.equal(await program.ask('rounds'), all(3));
+}
+
+for (const [failure, told] of failures)
+  wayBack(`a version in which "${failure}" happens leaves all threads where they were`, () =>
+    failAndServeOn({ FAILURE: failure }, told, 3),
+  );
+
+for (const [failure, told] of failuresWithNewcomers)
+  wayBack(`threads that a version in which "${failure}" happens has added are gone with it`, () =>
+    failAndServeOn({ FAILURE: failure, NEWCOMERS: '12' }, told, 5),
+  );
 
 for (const [choice, status] of [
   [[], 3],
